@@ -1,0 +1,199 @@
+"""Many designs at once: the best operating point of each, through one program per phase.
+
+Designs go through in chunks of a fixed size and mappings in blocks of a fixed size, so that one
+compiled program (kept in the user's cache folder) serves one design and a million.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Dict
+from functools import cache, partial
+from typing import Any
+
+import attrs
+import jax
+import numpy as np
+
+from dse.errors import SpecError
+from dse.model.estimate import SELECTABLE, Choice, Design, Result, Setting, choose, result
+from dse.model.floorplan import DieArea
+from dse.model.footprint import Footprint
+from dse.model.manufacture import ChipCost, SystemCost
+from dse.model.mapping import as_dict, table
+from dse.model.operation import Activity, Bounds, Operation, Times
+from dse.model.ownership import Ownership
+from dse.model.power import SystemPower
+from dse.model.programs import program, register
+from dse.model.pytree import lower
+from dse.model.transformer import Mapping
+from dse.spec.facility import PRICE_BASES, Facility
+from dse.spec.metrics import METRICS
+from dse.spec.space import fixed
+from dse.spec.system import System
+from dse.spec.workload import LanguageModel, Software, Workload
+
+register(
+    *(Setting, Mapping, Choice, Result, Operation, Times, Bounds, Activity, Footprint),
+    *(Design, DieArea, ChipCost, SystemCost, SystemPower, Ownership),
+)
+
+CHUNK = 64
+"""Designs of one call: with BLOCK mappings, what stays in a core's cache."""
+
+BLOCK = 128
+"""Mappings of one call."""
+
+
+@attrs.frozen(kw_only=True)
+class Question:
+    """What designs are asked: model, workload, software, facility, price basis, objective.
+
+    The operator takes the mapping that is best in `objective` (`sense` max or min).
+    """
+
+    model: LanguageModel
+    workload: Workload
+    software: Software
+    facility: Facility
+    price_basis: str = "at-cost"
+    objective: str = "tokens_per_usd"
+    sense: str = "max"
+
+    @property
+    def setting(self) -> Setting:
+        """The model's form of the question."""
+        basis = tuple(1.0 if self.price_basis == name else 0.0 for name in PRICE_BASES)
+        parts = (self.model, self.workload, self.software, self.facility)
+        return Setting(*(lower(fixed(part)) for part in parts), basis)  # type: ignore[arg-type]
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weights over the metrics by which a mapping may be chosen."""
+        # an objective that no mapping changes leaves the choice to cost
+        name = self.objective if self.objective in SELECTABLE else "tokens_per_usd"
+        sign = -1.0 if name == self.objective and self.sense == "min" else 1.0
+        return np.asarray([sign * (name == metric) for metric in SELECTABLE], np.float32)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Evaluation:
+    """n designs, each at its best operating point. Arrays have shape [n]; values are SI.
+
+    `result` is a Result whose leaves are [n]; `rows` [n, 6] the mappings; `feasible` says whether
+    mapping, memory and latency limits hold; `legal` counts the mappings tried.
+    """
+
+    result: Result
+    rows: np.ndarray
+    legal: np.ndarray
+    feasible: np.ndarray
+
+    @property
+    def metrics(self) -> Dict[str, np.ndarray]:
+        """Metric name to values, in the order of METRICS."""
+        return {name: self.result.metrics[name] for name in METRICS}
+
+    @property
+    def margins(self) -> Dict[str, np.ndarray]:
+        """Rule name to relative margins."""
+        return self.result.margins
+
+    def mapping(self, index: int) -> dict[str, int]:
+        """The mapping of one design."""
+        return as_dict(self.rows[index])
+
+
+def evaluate(
+    systems: System,
+    question: Question,
+    *,
+    pinned: Dict[str, int] | None = None,
+    batch: float | None = None,
+) -> Evaluation:
+    """The best operating point of each design of `systems`, a lowered System with leaves [n].
+
+    `pinned` fixes degrees of the mapping (tp, pp, ep, micro_batch, recompute, zero), `batch` the
+    sequences in flight. SpecError where no mapping of the table has the pinned degrees.
+    """
+    number = len(jax.tree.leaves(systems)[0])
+    chips = question.workload.chips or float(np.max(systems.chips))
+    rows = table(question.model, question.workload.phase, int(chips), pinned)
+    if not len(rows):
+        raise SpecError(f"no mapping of {question.model.name} on {int(chips)} chips has {pinned}")
+    blocks = [_padded_rows(rows[i : i + BLOCK]) for i in range(0, len(rows), BLOCK)]
+    asked = _Asked(question, blocks, None if batch is None else np.float32(batch))
+    parts = []
+    for start in range(0, number, CHUNK):
+        size = min(CHUNK, number - start)
+        chunk = jax.tree.map(partial(_padded_slice, start=start, size=size), systems)
+        parts.append(jax.tree.map(lambda x, n=size: np.asarray(x)[:n], asked.evaluate(chunk)))
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)  # type: ignore[no-any-return]
+
+
+jax.tree_util.register_pytree_node(
+    Evaluation,
+    lambda e: ((e.result, e.rows, e.legal, e.feasible), None),
+    lambda _, c: Evaluation(result=c[0], rows=c[1], legal=c[2], feasible=c[3]),
+)
+
+
+class _Asked:
+    """A question made ready for chunks of designs."""
+
+    def __init__(
+        self, question: Question, blocks: list[np.ndarray], batch: np.float32 | None
+    ) -> None:
+        self.setting = jax.tree.map(np.float32, question.setting)
+        self.weights = question.weights
+        self.blocks = blocks
+        self.rows = np.concatenate(blocks)
+        self.batch = batch
+        self.search, self.point = programs(question.workload.phase, fixed=batch is not None)
+
+    def evaluate(self, chunk: System) -> Evaluation:
+        """The best of all blocks for CHUNK designs."""
+        found = [
+            self.search(chunk, self.setting, Mapping(*block.T), self.weights, self.batch)
+            for block in self.blocks
+        ]
+        score = np.stack([f.score for f in found])
+        feasible = np.isfinite(score).any(axis=0)
+        nearest = np.stack([f.margin for f in found]).argmax(axis=0)
+        block = np.where(feasible, score.argmax(axis=0), nearest)
+        each = np.arange(CHUNK)
+        row = np.stack([f.row for f in found])[block, each] + block * BLOCK
+        batch = np.stack([f.batch for f in found])[block, each]
+        legal = np.stack([f.legal for f in found]).sum(axis=0)
+        chosen = self.rows[row]
+        made = self.point(chunk, self.setting, Mapping(*chosen.T), batch)
+        return Evaluation(result=made, rows=chosen, legal=legal, feasible=feasible & (legal > 0))
+
+
+@cache
+def programs(phase: str, *, fixed: bool) -> tuple[Any, Any]:
+    """The compiled search over a block, and the compiled point, of a phase.
+
+    `fixed` says whether the batch is given, which is a program of its own.
+    """
+    search = jax.vmap(partial(choose, phase=phase), in_axes=(0, None, None, None, None))
+
+    def point(system: System, setting: Setting, mapping: Mapping, batch: Any) -> Result:
+        return result(system, setting, mapping, phase, batch)
+
+    kept = jax.vmap(point, in_axes=(0, None, 0, 0))
+    given = "-fixed" if fixed else ""
+    return program(f"{phase}-search{given}", search), program(f"{phase}-point", kept)
+
+
+def _padded_rows(rows: np.ndarray) -> np.ndarray:
+    """A block filled up with a mapping that no chips can hold."""
+    filler = np.asarray(Mapping(tp=1e6, pp=1, ep=1, micro_batch=1, recompute=0, zero=1))
+    missing = BLOCK - len(rows)
+    return np.concatenate([rows, np.tile(filler, (missing, 1))]).astype(np.float32)
+
+
+def _padded_slice(values: np.ndarray, *, start: int, size: int) -> np.ndarray:
+    """`size` values from `start`, filled up to CHUNK with the first of them."""
+    part = np.asarray(values[start : start + size], np.float32)
+    return np.concatenate([part, np.full(CHUNK - size, part[0], np.float32)])
+

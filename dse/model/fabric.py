@@ -1,0 +1,86 @@
+"""How many switches, cables, hosts and racks one system needs.
+
+Counts only, so that price and power read the same ones. A switched domain gives each lane of a
+chip a plane of its own; when a switch has fewer lanes than the domain has chips, a folded Clos
+takes over. A torus joins lanes of two chips without a switch.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from dse.model.guard import Scalar, ratio
+from dse.spec.system import System
+
+
+class Fabric(NamedTuple):
+    """Counts of one scale-up domain: things, and lane-links that stay in or leave a rack."""
+
+    switches: Scalar
+    near: Scalar
+    far: Scalar
+    hosts: Scalar
+    racks: Scalar
+
+
+def racks(system: System) -> jax.Array:
+    """Racks of one system: a whole number, or its part of a rack that it shares with its like."""
+    sharing = jnp.floor(ratio(system.rack.chips, system.chips, 1.0))
+    alone = jnp.ceil(ratio(system.chips, system.rack.chips))
+    return jnp.where(sharing > 1.0, ratio(1.0, sharing, 1.0), alone)
+
+
+def tiers(system: System) -> jax.Array:
+    """Switch tiers that reach every chip with one lane a plane: 1, 2 or 3."""
+    reach = jnp.maximum(system.scale_up.switch.lanes, 2.0)
+    # half the lanes of a switch go up: two tiers of radix r reach r * r / 2
+    second = jnp.asarray(system.chips) > reach
+    third = jnp.asarray(system.chips) > reach * reach / 2.0
+    return jnp.where(third, 3.0, jnp.where(second, 2.0, 1.0))
+
+
+def fabric(system: System) -> Fabric:
+    """The counts of a system. Weights of the topology mix a switched and a torus fabric."""
+    switched, torus = system.scale_up.topology
+    lanes = system.chips * system.chip.scale_up.lanes
+    levels = tiers(system)
+    ends = (2.0 * levels - 1.0) * lanes
+    near_switch, far_switch = _switch_links(system, lanes, levels)
+    near_torus, far_torus = _torus_links(system, lanes)
+    return Fabric(
+        switches=switched * ratio(ends, system.scale_up.switch.lanes),
+        near=switched * near_switch + torus * near_torus,
+        far=switched * far_switch + torus * far_torus,
+        hosts=jnp.ceil(ratio(system.chips, system.host.chips)),
+        racks=racks(system),
+    )
+
+
+def _switch_links(system: System, lanes: Scalar, levels: Scalar) -> tuple[Scalar, Scalar]:
+    """Lane-links inside a rack, and between racks.
+
+    Switches of a single tier stand evenly in all racks; with more tiers the lowest stands in
+    the chips' own rack.
+    """
+    away = 1.0 - ratio(1.0, jnp.maximum(racks(system), 1.0))
+    far = lanes * away * jnp.maximum(levels - 1.0, 1.0)
+    return lanes * levels - far, far
+
+
+def _torus_links(system: System, lanes: Scalar) -> tuple[Scalar, Scalar]:
+    """Lane-links inside a rack, and between racks, where only the third axis leaves the rack."""
+    across = system.chips * system.scale_up.z.lanes
+    far = jnp.where(racks(system) > 1.0, jnp.minimum(across, lanes), 0.0)
+    # a link ends in a lane of each of two chips
+    return (lanes - far) / 2.0, far / 2.0
+
+
+def far_share(system: System) -> jax.Array:
+    """Lane-links that leave a rack over the lanes of all chips; above 1 with three tiers."""
+    switched, torus = system.scale_up.topology
+    # a torus link carries what two chips send
+    sends = fabric(system).far * (switched + 2.0 * torus)
+    return ratio(sends, system.chips * system.chip.scale_up.lanes)

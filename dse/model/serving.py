@@ -1,0 +1,379 @@
+"""Decode and prefill at steady state, with the largest batch that memory and limits allow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from dse.model.collectives import Cost, all_reduce, all_to_all, neighbour
+from dse.model.footprint import (
+    Footprint,
+    cache_of_sequence,
+    expert_width,
+    experts_held,
+    ffn_width,
+    parameters_held,
+    usable,
+    working_set,
+)
+from dse.model.guard import Scalar, ratio
+from dse.model.operation import (
+    TINY,
+    Activity,
+    Context,
+    Operation,
+    Span,
+    Times,
+    bounds,
+    mapping_margin,
+    replicas,
+)
+from dse.model.roofline import ceil, matrix_time, reuse_bytes
+from dse.model.transformer import (
+    Attention,
+    Mapping,
+    Work,
+    causal_attention,
+    decode_attention,
+    expert_layers,
+    experts_touched,
+    feed_forward,
+    head,
+    model_flops,
+    projections,
+    vector_operations,
+)
+
+SOLVER_STEPS = 4
+"""Safeguarded Newton steps for the batch at a latency limit; the test asks for 1e-3."""
+
+
+class Stage(NamedTuple):
+    """Per-layer work of one chip, before the number of tokens is known."""
+
+    mapping: Mapping
+    projections: Work
+    dense: Work
+    shared: Work
+    expert: Work
+    head: Work
+    attention: Attention
+    reduce: Cost
+    exchange: Cost
+    handover: Cost
+    dense_layers: Scalar
+    sparse_layers: Scalar
+    resident: Scalar
+    held_experts: Scalar
+
+
+def stage(ctx: Context, mapping: Mapping, attention: Attention) -> Stage:
+    """The layers of one chip of a mapping, laid out for any number of tokens."""
+    chip, model, tp, rate = ctx.machine, ctx.model, mapping.tp, ctx.rate
+    sparse = expert_layers(model) / mapping.pp
+    held = parameters_held(chip, model, mapping)
+    room = ratio(ctx.software.resident * chip.sram, held.total * ctx.weight_bytes)
+    shared_width = ceil(model.shared_experts * model.expert_ffn / tp)
+    return Stage(
+        mapping=mapping,
+        projections=projections(chip, model, tp, rate),
+        dense=feed_forward(chip, model, ffn_width(model, tp), rate),
+        shared=feed_forward(chip, model, shared_width, rate),
+        expert=feed_forward(chip, model, expert_width(model, mapping), rate),
+        head=head(chip, model, tp, rate),
+        attention=attention,
+        reduce=all_reduce(ctx.network, chip, tp),
+        exchange=all_to_all(ctx.network, mapping.ep),
+        handover=neighbour(ctx.network, mapping.group),
+        dense_layers=model.layers / mapping.pp - sparse,
+        sparse_layers=sparse,
+        resident=jnp.minimum(room, 1.0),
+        held_experts=experts_held(model, mapping),
+    )
+
+
+class Step(NamedTuple):
+    """One pass of `tokens` tokens of `sequences` sequences through one stage."""
+
+    times: Times
+    spans: list[tuple[Scalar, Span]]
+    activity: Activity
+
+
+def _weights(ctx: Context, at: Stage, work: Work, tokens: Scalar) -> tuple[Span, Scalar]:
+    """Matrix work whose weights come from memory; its bytes."""
+    compulsory = work.parameters * ctx.weight_bytes * (1.0 - at.resident)
+    products = work.parameters * tokens
+    moved = reuse_bytes(ctx.machine, products, compulsory, ctx.activation_bytes)
+    span = Span(
+        matrix=matrix_time(ctx.machine, work.tiles, tokens),
+        vector=0.0 * tokens,
+        memory=moved / ctx.machine.bandwidth,
+    )
+    return span, moved
+
+
+def _experts(ctx: Context, at: Stage, tokens: Scalar) -> tuple[Span, Scalar, Scalar]:
+    """Routed experts of one layer: only those that the replica's tokens visit are read."""
+    model, mapping = ctx.model, at.mapping
+    everyone = tokens * mapping.shards
+    touched = experts_touched(model, everyone)
+    experts = at.held_experts * touched
+    visits = everyone * model.experts_per_token / jnp.maximum(model.experts, 1.0)
+    each = visits / jnp.maximum(touched, TINY)
+    span, moved = _weights(ctx, at, at.expert, each)
+    uneven = jnp.where(mapping.ep > 1.0, ctx.software.imbalance, 1.0)
+    load = Span(span.matrix * uneven, span.vector, span.memory)
+    scaled = Span(*(experts * value for value in load))
+    return scaled, experts * moved, at.held_experts * visits
+
+
+def step(ctx: Context, at: Stage, tokens: Scalar, sequences: Scalar) -> Step:
+    """Time and traffic of one pass through one stage.
+
+    `tokens` enter attention on each shard, `sequences` of them ask for the output projection.
+    """
+    chip, model, mapping = ctx.machine, ctx.model, at.mapping
+    project, project_bytes = _weights(ctx, at, at.projections, tokens)
+    dense, dense_bytes = _weights(ctx, at, at.dense, tokens)
+    side, side_bytes = _weights(ctx, at, at.shared, tokens)
+    routed, routed_bytes, visits = _experts(ctx, at, tokens)
+    output, output_bytes = _weights(ctx, at, at.head, sequences)
+    attend_bytes = sequences * at.attention.moved * ctx.cache_bytes
+    attend = Span(
+        matrix=sequences * at.attention.cycles / chip.array_rate,
+        vector=ratio(sequences * at.attention.exponentials, chip.exponentials),
+        memory=attend_bytes / chip.bandwidth,
+    )
+    layers = at.dense_layers + at.sparse_layers
+    sparse, plain = at.sparse_layers, at.dense_layers
+    dense_vector = vector_operations(model, mapping.tp, ffn_width(model, mapping.tp))
+    sparse_width = (model.experts_per_token + model.shared_experts) * model.expert_ffn
+    sparse_vector = vector_operations(model, mapping.tp, sparse_width / mapping.tp)
+    vector = tokens * (plain * dense_vector + sparse * sparse_vector)
+    elementwise = ratio(vector, chip.vector)
+    links, sent = _links(ctx, at, tokens)
+    # the output projection stands on one stage; shared out so that stages stay balanced
+    last = 1.0 / mapping.pp
+    operators = layers * (at.projections.operators + 3.0) + plain * at.dense.operators
+    operators = operators + sparse * (at.shared.operators + at.expert.operators + 1.0) + last
+    launch = operators * ctx.software.launch
+    times = Times(
+        projections=layers * project.time,
+        attention=layers * attend.time,
+        feed_forward=plain * dense.time + sparse * side.time,
+        experts=sparse * routed.time,
+        head=last * output.time,
+        vector=elementwise,
+        collectives=links[0],
+        pipeline=links[1],
+        launch=launch,
+    )
+    spans = [(layers, project), (layers, attend), (plain, dense), (sparse, side)]
+    spans += [(sparse, routed), (last, output), (1.0, Span(0.0 * vector, elementwise, 0.0 * vector))]
+    products = layers * tokens * at.projections.parameters + plain * tokens * at.dense.parameters
+    products = products + sparse * (tokens * at.shared.parameters + visits * at.expert.parameters)
+    products = products + last * sequences * at.head.parameters
+    memory = layers * (project_bytes + attend_bytes) + plain * dense_bytes
+    memory = memory + sparse * (side_bytes + routed_bytes) + last * output_bytes
+    flops = 2.0 * products + layers * sequences * at.attention.flops
+    scalar = vector + layers * sequences * at.attention.exponentials
+    return Step(times, spans, Activity(flops, scalar, memory, sent))
+
+
+def _links(ctx: Context, at: Stage, tokens: Scalar) -> tuple[tuple[Scalar, Scalar], Scalar]:
+    """Seconds of collectives and of handing over to the next stage; bytes a chip sends."""
+    mapping = at.mapping
+    message = tokens * ctx.model.hidden * ctx.message_bytes
+    reduce = at.reduce.time(message)
+    away = jnp.where(mapping.ep > 1.0, 1.0, 0.0)
+    routed = message * ctx.model.experts_per_token / mapping.tp
+    exchange = 2.0 * away * at.exchange.time(routed)
+    # after an exchange of experts the group gathers its tokens: half an all-reduce
+    collectives = 2.0 * at.dense_layers * reduce
+    collectives = collectives + at.sparse_layers * (reduce * (2.0 - 0.5 * away) + exchange)
+    staged = jnp.where(mapping.pp > 1.0, 1.0, 0.0)
+    pipeline = staged * at.handover.time(message / mapping.tp)
+    share = 2.0 * (mapping.tp - 1.0) / mapping.tp
+    layers = at.dense_layers * 2.0 + at.sparse_layers * (2.0 - 0.5 * away)
+    sent = layers * share * message + at.sparse_layers * 2.0 * away * routed
+    return (collectives, pipeline), sent + staged * message / mapping.tp
+
+
+def largest(
+    latency: Callable[[Scalar], Scalar], limit: Scalar, low: Scalar, high: Scalar
+) -> Scalar:
+    """The largest batch in [low, high] whose latency meets `limit`, differentiable in everything.
+
+    Latency rises with the batch. Newton from above, kept inside a bracket that shrinks with every
+    step; the derivative is that of the implicit function, by one more step with a frozen slope.
+    """
+    tangent = jnp.ones_like(high)
+
+    def value_and_slope(batch: Scalar) -> tuple[Scalar, Scalar]:
+        return jax.jvp(latency, (batch,), (tangent,))
+
+    def improve(_: int, state: tuple[Scalar, Scalar, Scalar]) -> tuple[Scalar, Scalar, Scalar]:
+        batch, floor, ceiling = state
+        value, slope = value_and_slope(batch)
+        meets = value <= limit
+        floor = jnp.where(meets, jnp.maximum(floor, batch), floor)
+        ceiling = jnp.where(meets, ceiling, jnp.minimum(ceiling, batch))
+        positive = slope > 0.0
+        newton = batch - (value - limit) / jnp.where(positive, slope, 1.0)
+        inside = positive & (newton > floor) & (newton < ceiling)
+        moved = jnp.where(inside, newton, 0.5 * (floor + ceiling))
+        return jnp.where(meets & (batch >= high), batch, moved), floor, ceiling
+
+    batch, floor, _ = jax.lax.fori_loop(0, SOLVER_STEPS, improve, (high, low, high))
+    value, slope = value_and_slope(jax.lax.stop_gradient(batch))
+    met = jax.lax.stop_gradient(value) <= limit * (1.0 + 1e-3)
+    frozen = jax.lax.stop_gradient(jnp.where(slope > 0.0, slope, 1.0))
+    base = jax.lax.stop_gradient(jnp.where(met, batch, floor))
+    at_limit = base - (value - jax.lax.stop_gradient(value)) / frozen
+    at_limit = at_limit + (limit - jax.lax.stop_gradient(limit)) / frozen
+    return jnp.where(latency(high) <= limit, high, jnp.minimum(at_limit, high))
+
+
+def rounded(batch: Scalar, whole: Scalar) -> Scalar:
+    """The batch rounded down to `whole` pieces, at least one, with the unrounded derivative."""
+    floor = jnp.floor(jax.lax.stop_gradient(batch) * whole * (1.0 + 1e-5)) / whole
+    floor = jnp.maximum(floor, 1.0 / whole)
+    return batch + jax.lax.stop_gradient(floor - batch)
+
+
+def _batch(
+    batch: Scalar | None,
+    latency: Callable[[Scalar], Scalar],
+    limit: Scalar,
+    most: Scalar,
+    slots: Scalar,
+    whole: Scalar,
+) -> Scalar:
+    """Sequences of one slot: those asked for, or the largest whole number within the limit."""
+    if batch is not None:
+        return batch / slots
+    return rounded(largest(latency, limit, 0.0 * most, most), whole)
+
+
+def decode(ctx: Context, mapping: Mapping, batch: Scalar | None = None) -> Operation:
+    """Continuous decoding at steady state; every sequence holds its prompt and half its answer.
+
+    `batch` fixes the sequences in flight over all chips; without it the largest is taken. A
+    replica of several stages keeps one micro-batch in each.
+    """
+    work, copies = ctx.workload, jnp.maximum(replicas(ctx, mapping), 1.0)
+    tokens = work.tokens_in + 0.5 * work.tokens_out
+    attention = decode_attention(ctx.machine, ctx.model, mapping.tp, tokens, ctx.rate)
+    at = stage(ctx, mapping, attention)
+    slots = copies * mapping.shards * mapping.pp
+    weights = parameters_held(ctx.machine, ctx.model, mapping).total * ctx.weight_bytes
+    cache = cache_of_sequence(ctx.model, mapping, tokens, ctx.cache_bytes) * mapping.pp
+    active = working_set(ctx.model, mapping, 1.0, ctx.activation_bytes)
+    room = usable(ctx.system.chip)
+    capacity = (room - weights) / (cache + active)
+
+    def latency(sequences: Scalar) -> Scalar:
+        return mapping.pp * step(ctx, at, sequences, sequences).times.total + ctx.software.host
+
+    most = jnp.minimum(capacity, work.concurrency / slots)
+    most = jnp.maximum(most, 1.0 / mapping.pp)
+    sequences = _batch(batch, latency, work.tpot, most, slots, mapping.pp)
+    done = step(ctx, at, sequences, sequences)
+    tpot = latency(sequences)
+    rate = sequences * slots / tpot
+    paid = _prefill_share(ctx, rate)
+    footprint = Footprint(weights, sequences * cache, sequences * active, 0.0 * rate, 0.0 * rate)
+    return _operation(ctx, mapping, done, rate * paid, tpot, sequences * slots, footprint)._replace(
+        margin_tpot=(work.tpot - tpot) / work.tpot,
+        useful_flops=rate * paid * model_flops(ctx.model, tokens),
+    )
+
+
+def _prefill_share(ctx: Context, rate: Scalar) -> Scalar:
+    """Share of the time that is left to decode where the same chips also run the prefills.
+
+    Prefill is taken at the matrix roofline: 2 N per prompt token and causal attention.
+    """
+    work = ctx.workload
+    per_token = model_flops(ctx.model, 0.5 * work.tokens_in) * work.tokens_in / work.tokens_out
+    chip = ctx.machine
+    peak = 2.0 * chip.array_rate * chip.rows * chip.columns * ctx.rate * ctx.chips
+    return 1.0 / (1.0 + work.pays_prefill * rate * per_token / peak)
+
+
+def prefill(ctx: Context, mapping: Mapping, batch: Scalar | None = None) -> Operation:
+    """Prompts processed whole, as many at once as memory and the first-token limit allow.
+
+    `batch` fixes the prompts in flight over all chips. Tokens are prompt tokens.
+    """
+    work, copies = ctx.workload, jnp.maximum(replicas(ctx, mapping), 1.0)
+    length = work.tokens_in
+    attention = causal_attention(ctx.machine, ctx.model, mapping.tp, length, ctx.rate)
+    at = stage(ctx, mapping, attention)
+    slots = copies * mapping.shards * mapping.pp
+    weights = parameters_held(ctx.machine, ctx.model, mapping).total * ctx.weight_bytes
+    cache = cache_of_sequence(ctx.model, mapping, length, ctx.cache_bytes) * mapping.pp
+    active = working_set(ctx.model, mapping, length, ctx.activation_bytes)
+    capacity = (usable(ctx.system.chip) - weights) / (cache + active)
+
+    def first(prompts: Scalar) -> Step:
+        return step(ctx, at, prompts * length, prompts)
+
+    def latency(prompts: Scalar) -> Scalar:
+        return mapping.pp * first(prompts).times.total + ctx.software.host
+
+    most = jnp.maximum(jnp.minimum(capacity, work.concurrency / slots), 1.0)
+    prompts = _batch(batch, latency, work.ttft, most, slots, 1.0 + 0.0 * most)
+    ttft = latency(prompts)
+    rate = prompts * slots / ttft
+    footprint = Footprint(weights, prompts * cache, prompts * active, 0.0 * rate, 0.0 * rate)
+    done = first(prompts)
+    made = _operation(ctx, mapping, done, rate * length, ttft, prompts * slots, footprint)
+    return made._replace(
+        ttft=ttft,
+        margin_ttft=(work.ttft - ttft) / work.ttft,
+        useful_flops=rate * length * model_flops(ctx.model, 0.5 * length),
+    )
+
+
+def _operation(
+    ctx: Context,
+    mapping: Mapping,
+    done: Step,
+    rate: Scalar,
+    seconds: Scalar,
+    batch: Scalar,
+    footprint: Footprint,
+) -> Operation:
+    """The parts that decode and prefill share; a step visits all stages in turn."""
+    stages, host = mapping.pp, ctx.software.host
+    times = Times(*(stages * value for value in done.times))
+    times = times._replace(launch=times.launch + host)
+    links = times.collectives + times.pipeline
+    spans = [(stages * count, span) for count, span in done.spans]
+    room = usable(ctx.system.chip)
+    used = jnp.maximum(replicas(ctx, mapping), 0.0) * mapping.group * mapping.pp / ctx.chips
+    return Operation(
+        tokens_per_s=rate,
+        step=seconds,
+        tpot=seconds,
+        ttft=seconds,
+        batch=batch,
+        times=times,
+        bounds=bounds(spans, links, times.launch),
+        # each of the pp micro-batches passes each chip once a step
+        activity=Activity(*(stages * value for value in done.activity)),
+        footprint=footprint,
+        busy=used,
+        useful_flops=rate,
+        margin_mapping=mapping_margin(ctx, mapping),
+        margin_memory=(room - footprint.total) / room,
+        margin_tpot=0.0 * rate + 1.0,
+        margin_ttft=0.0 * rate + 1.0,
+    )
+
+

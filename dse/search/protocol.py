@@ -1,0 +1,83 @@
+"""What a search asks of its problem: the parameters, the senses, and an evaluation in batches.
+
+Everything here is plain numpy, so that proposing, logging and ranking designs know nothing of how
+a design is evaluated. A design is a row of level indices, one for each parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import attrs
+import numpy as np
+
+
+@attrs.frozen(kw_only=True)
+class Parameter:
+    """One searched leaf and its legal values.
+
+    `levels` holds numbers (SI) or names, in order. `ordered` says whether a neighbouring index
+    means a neighbouring value: true of numbers, false of names.
+    """
+
+    path: str
+    levels: tuple[Any, ...] = attrs.field(converter=tuple)
+    ordered: bool = True
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Evaluations:
+    """What n designs attain, row by row.
+
+    `objectives` [n, k] are in their own sense (see `Problem.senses`) and finite. `margins` [n, c]
+    are the relative margins of the rules, at least 0 where a rule holds, finite. `metrics` maps a
+    name to [n] values, which may be infinite or nan. `mapping` holds n JSON-ready dicts.
+    """
+
+    objectives: np.ndarray
+    margins: np.ndarray
+    metrics: dict[str, np.ndarray] = attrs.field(factory=dict)
+    mapping: list[dict[str, Any]] = attrs.field(factory=list)
+
+    @property
+    def feasible(self) -> np.ndarray:
+        """[n] True where every rule holds."""
+        return np.asarray(np.all(self.margins >= 0.0, axis=1))
+
+
+class Problem(Protocol):
+    """A finite mixed space with objectives and rules; `evaluate` must be deterministic."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]: ...
+
+    @property
+    def objectives(self) -> tuple[str, ...]: ...
+
+    @property
+    def senses(self) -> tuple[str, ...]:
+        """For each objective, "max" or "min"."""
+        ...
+
+    @property
+    def rules(self) -> tuple[str, ...]: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash (hex) of the study, its specs and the version of the code."""
+        ...
+
+    @property
+    def references(self) -> Sequence[Any]: ...
+
+    def evaluate(self, levels: np.ndarray) -> Evaluations:
+        """The evaluations of [n, p] level indices, one row for each design."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-ready data that a reader of the run folder needs; stored once."""
+        ...

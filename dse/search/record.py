@@ -1,0 +1,99 @@
+"""Reading a run folder: everything that was logged, as arrays.
+
+The run may still be going on, in this process or another: nothing is locked and nothing changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+
+from dse.errors import RunError
+from dse.search.folder import SETTINGS, fail, read_settings
+from dse.search.front import non_dominated, to_maximise
+from dse.search.log import read_batches
+
+STORED = (
+    *("fingerprint", "method", "seed", "budget", "batch_size", "initial"),
+    *("name", "parameters", "objectives", "senses", "rules", "problem"),
+)
+"""What `run.json` must hold beside its format and version."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class RunData:
+    """Everything that a run logged, in the order of evaluation.
+
+    `settings` is what `run.json` holds; `problem` in it is what `Problem.describe` gave. `levels`
+    [n, p], `objectives` [n, k] in their own senses, `margins` [n, c], each of `metrics` [n].
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    levels: np.ndarray
+    objectives: np.ndarray
+    margins: np.ndarray
+    metrics: dict[str, np.ndarray]
+    mapping: list[dict[str, Any]]
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        """What `Problem.describe` gave when the run began."""
+        described: dict[str, Any] = self.settings["problem"]
+        return described
+
+    @property
+    def values(self) -> np.ndarray:
+        """[n, k] objectives, all to be maximised."""
+        return to_maximise(self.objectives, self.settings["senses"])
+
+    @property
+    def feasible(self) -> np.ndarray:
+        """[n] True where every rule holds."""
+        return np.asarray(np.all(self.margins >= 0.0, axis=1))
+
+    @property
+    def front(self) -> np.ndarray:
+        """Indices of the feasible non-dominated designs, in the order of evaluation."""
+        return np.flatnonzero(non_dominated(self.values, self.feasible))
+
+
+def load(folder: Path | str) -> RunData:
+    """All that the run in `folder` logged so far; it may be running, and is not locked.
+
+    Raises RunError if the folder is no run, or cannot be read.
+    """
+    place = Path(folder)
+    settings = complete(read_settings(place), place)
+    batches = [batch for batch, _ in read_batches(place)]
+    found = [batch.evaluations for batch in batches]
+    names = list(found[0].metrics) if found else []
+    try:
+        return RunData(
+            folder=place,
+            settings=settings,
+            levels=_stacked([b.levels for b in batches], len(settings["parameters"]), int),
+            objectives=_stacked([f.objectives for f in found], len(settings["objectives"])),
+            margins=_stacked([f.margins for f in found], len(settings["rules"])),
+            metrics={name: np.concatenate([f.metrics[name] for f in found]) for name in names},
+            mapping=[one for f in found for one in f.mapping],
+        )
+    except (KeyError, ValueError) as error:
+        raise RunError(f"{place}: the batches of this run do not fit together: {error}") from error
+
+
+def _stacked(tables: Sequence[np.ndarray], width: int, kind: type = float) -> np.ndarray:
+    return np.concatenate([np.zeros((0, width), dtype=kind), *tables])
+
+
+def complete(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The settings of the run in `folder`; raises RunError if some are missing."""
+    missing = [name for name in STORED if name not in settings]
+    if missing:
+        hint = "restore it, or start over with --fresh"
+        fail(f"this file lacks {', '.join(missing)}", folder / SETTINGS, hint=hint)
+    return settings

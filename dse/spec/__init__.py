@@ -1,0 +1,16 @@
+"""The language: what a user declares. Knows no JAX and no Optuna."""
+
+from dse.spec.chip import Chip as Chip
+from dse.spec.chip import Packaging as Packaging
+from dse.spec.facility import Facility as Facility
+from dse.spec.fields import KINDS as KINDS
+from dse.spec.link import Link as Link
+from dse.spec.memory import MemoryStack as MemoryStack
+from dse.spec.silicon import Node as Node
+from dse.spec.system import System as System
+from dse.spec.values import Choice as Choice
+from dse.spec.values import Range as Range
+from dse.spec.values import Uncertain as Uncertain
+from dse.spec.workload import LanguageModel as LanguageModel
+from dse.spec.workload import Software as Software
+from dse.spec.workload import Workload as Workload

@@ -1,0 +1,98 @@
+"""Where specs and studies are found: folders in order, the shipped catalogue last."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import attrs
+
+from dse.errors import Finding, SpecError, UnknownNameError, nearest
+from dse.spec.fields import KINDS
+
+STUDY = "study"
+MAXIMUM_FILES = 5000
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """One file of a spec folder; `kind` is empty where the file cannot be read."""
+
+    name: str
+    kind: str
+    doc: str
+    file: Path
+
+
+def kinds() -> tuple[str, ...]:
+    """Every kind of file, studies included."""
+    return (*KINDS, STUDY)
+
+
+def shipped() -> tuple[Path, ...]:
+    """The catalogue that comes with the package: in a wheel, or in a working copy."""
+    here = Path(__file__).resolve().parent.parent
+    if (here / "_catalog").is_dir():
+        return (here / "_catalog" / "specs", here / "_catalog" / "studies")
+    return (here.parent / "specs", here.parent / "studies")
+
+
+@attrs.define(slots=False)
+class Catalog:
+    """Spec folders in the order in which names are looked up."""
+
+    folders: tuple[Path, ...]
+
+    @classmethod
+    def default(cls, extra: Sequence[str | Path] = ()) -> Catalog:
+        """`extra` folders (--specs), then DSE_PATH, then the shipped catalogue."""
+        path = [entry for entry in os.environ.get("DSE_PATH", "").split(os.pathsep) if entry]
+        given = [Path(folder) for folder in (*extra, *path)]
+        missing = [folder for folder in given if not folder.is_dir()]
+        if missing:
+            hint = "name an existing folder with --specs or DSE_PATH"
+            raise SpecError(
+                Finding(message="no such spec folder", file=str(f), hint=hint) for f in missing
+            )
+        return cls(folders=(*given, *shipped()))
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """All files; of two with one kind and name the first folder's wins."""
+        found: dict[tuple[str, str], Entry] = {}
+        for folder in self.folders:
+            files = sorted(folder.rglob("*.toml"))[:MAXIMUM_FILES]
+            for entry in map(_entry, files):
+                found.setdefault((entry.kind, entry.name), entry)
+        return tuple(found.values())
+
+    def find(self, kind: str, name: str) -> Path:
+        """The file of a spec by name, or by path where `name` ends in .toml."""
+        if name.endswith(".toml"):
+            return Path(name)
+        of_kind = {e.name: e.file for e in self.entries if e.kind == kind}
+        if name in of_kind:
+            return of_kind[name]
+        raise UnknownNameError(
+            Finding(
+                message=f"no {kind} is named {name!r}",
+                expected=f"one of {', '.join(sorted(of_kind)) or 'none is known'}",
+                hint=nearest(name, list(of_kind)) or f"dse list {kind} shows all",
+            )
+        )
+
+
+def _entry(file: Path) -> Entry:
+    try:
+        head = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
+        return Entry(name=file.stem, kind="", doc="", file=file)
+    return Entry(
+        name=str(head.get("name", file.stem)),
+        kind=str(head.get("kind", "")),
+        doc=str(head.get("doc", "")),
+        file=file,
+    )

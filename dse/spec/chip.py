@@ -1,0 +1,86 @@
+"""Chip packages: dies, memory, links and what holds them together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from dse.spec.fields import PRECISIONS, Named, count, number, part, quantity, reference, spec
+from dse.spec.link import Attachment
+from dse.spec.memory import Memory
+from dse.spec.silicon import Die
+
+
+@spec("packaging")
+class Packaging(Named):
+    """A way to join dies and stacks: interposer, substrate, assembly."""
+
+    area_price: float = quantity("USD/mm2", "interposer and substrate per interposer area")
+    base_price: float = quantity("USD", "substrate, lid and assembly of any package")
+    test_price: float = quantity("USD", "final test and burn-in of a package")
+    die_test: float = number("wafer test, as a share of the die's cost")
+    attach_yield: float = number("yield of attaching one die or stack", low=0.5)
+    spacing: float = number("interposer area over the area of what stands on it", low=1.0, high=3.0)
+    maximum_area: float = quantity("mm2", "largest interposer", low=1e-6)
+    shoreline_use: float = number("share of a die's perimeter that interfaces may take", low=0.05)
+
+
+@spec()
+class Announced:
+    """Published headline figures. The model never sees them; they check what follows from parts."""
+
+    bf16: float = quantity("TFLOP/s", "dense BF16 peak")
+    fp8: float = quantity("TFLOP/s", "dense FP8 peak")
+    fp4: float = quantity("TFLOP/s", "dense FP4 peak")
+    bandwidth: float = quantity("TB/s", "memory bandwidth")
+    capacity: float = quantity("GB", "memory capacity")
+    scale_up: float = quantity("GB/s", "scale-up bandwidth per direction")
+    power: float = quantity("W", "thermal design power of a chip")
+
+
+@spec("chip")
+class Chip(Named):
+    """A package: compute dies, memory stacks, scale-up lanes.
+
+    `published` names the figures that hold for the part as published only, and what they hold for.
+    """
+
+    published: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "power": ("dies", "die", "memory.stack", "memory.stacks", "scale_up"),
+        "die.area": ("dies", "die", "memory.stack", "memory.stacks", "scale_up"),
+    }
+
+    dies: float = count("compute dies", low=1, high=64)
+    die: Die = part(Die, "one compute die")
+    memory: Memory = part(Memory, "memory of the package")
+    scale_up: Attachment = part(Attachment, "scale-up lanes")
+    packaging: Packaging = reference(Packaging, "how the package is made")
+    volume: float = quantity("1", "packages that carry the design cost", low=1.0, default=1e6)
+    power: float = quantity("W", "published thermal design power; 0 derives it from the parts")
+    announced: Announced = part(Announced, "published headline figures, for checks only")
+
+    @property
+    def cores(self) -> float:
+        """Enabled cores of the package."""
+        return self.dies * self.die.core.enabled
+
+    @property
+    def cell_rate(self) -> float:
+        """Multiply-accumulates per second of all arrays at the BF16 rate."""
+        return self.dies * self.die.enabled_cells * self.die.core.clock
+
+    @property
+    def vector_flops(self) -> float:
+        """FP32 FLOP/s of all vector and scalar engines."""
+        return self.cores * self.die.core.vector.flops
+
+    @property
+    def sram_bytes(self) -> float:
+        """On-chip SRAM of the package."""
+        return self.dies * self.die.sram_bytes
+
+    def matrix_peak(self, precision: str) -> float:
+        """Dense FLOP/s of the arrays; a precision without its own rate runs at the next wider."""
+        wider = PRECISIONS[: PRECISIONS.index(precision) + 1]
+        rates = self.die.core.array.rates
+        return 2.0 * self.cell_rate * max(getattr(rates, name) for name in wider)

@@ -1,0 +1,27 @@
+"""Facilities: where a system stands, what its power and capital cost."""
+
+from __future__ import annotations
+
+from dse.spec.fields import Named, number, quantity, spec
+
+PRICE_BASES = ("at-cost", "design-partner", "merchant")
+
+
+@spec("facility")
+class Facility(Named):
+    """Power, capital, carbon of a data centre, and the margins of each price basis."""
+
+    power_usage_effectiveness: float = number("facility power over IT power", low=1.0, high=5.0)
+    energy_price: float = quantity("USD/kWh", "price of electricity")
+    capital_price: float = quantity("USD/W", "building, power and cooling per watt of IT power")
+    building_life: float = quantity("year", "life of the building", low=1.0)
+    server_life: float = quantity("year", "life of the servers", low=1.0)
+    cost_of_capital: float = number("interest per compounding period", low=1e-4)
+    compounding_period: float = quantity("year", "period of the interest", low=1.0)
+    maintenance: float = quantity("%/year", "spares and labour, as a share of server price", high=1.0)
+    utilisation: float = number("share of its life in which a server earns", low=0.01)
+    grid_carbon: float = quantity("g/kWh", "carbon of the electricity")
+    silicon_carbon: float = quantity("kg/cm2", "carbon of making a die, by area")
+    package_carbon: float = quantity("g", "carbon of a package beyond its dies and memory")
+    partner_margin: float = number("price over cost at a design partner", low=1.0, high=100.0)
+    merchant_margin: float = number("price over cost at a merchant vendor", low=1.0, high=100.0)

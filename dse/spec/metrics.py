@@ -1,0 +1,72 @@
+"""The figures an evaluation yields: name, unit, meaning, which way is better."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen
+class Metric:
+    """One figure of a result. The model's values are SI; `unit` is how people see it.
+
+    `named` marks names that carry their unit (usd_per_chip_hour): output files hold those in
+    `unit`, all others in SI.
+    """
+
+    name: str
+    unit: str
+    doc: str
+    better: str = "max"
+    named: bool = False
+
+    def written(self, value: float) -> float:
+        """An SI value as output files hold it."""
+        from dse import units
+
+        return value / units.factor(self.unit) if self.named else value
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("tokens_per_s", "1/s", "tokens of the system in a second"),
+        Metric("tokens_per_s_per_chip", "1/s", "tokens of one chip in a second"),
+        Metric("tokens_per_s_per_user", "1/s", "tokens one user receives in a second"),
+        Metric("ttft_s", "ms", "time to the first token", "min"),
+        Metric("tpot_s", "ms", "time per output token", "min"),
+        Metric("step_time_s", "s", "time of one step", "min"),
+        Metric("mfu", "1", "model FLOPs utilisation of the matrix peak"),
+        Metric("batch", "1", "sequences in flight, rounded down"),
+        Metric("tokens_per_usd", "1/USD", "tokens for a dollar of ownership"),
+        Metric("usd_per_mtok", "USD/Mtok", "dollars for a million tokens", "min", True),
+        Metric("usd_per_chip_hour", "USD/h", "ownership of one chip", "min", True),
+        Metric("capital", "USD/h", "servers and network, per chip", "min", True),
+        Metric("operating", "USD/h", "energy, building, maintenance, per chip", "min", True),
+        Metric("tokens_per_joule", "1/J", "tokens for a joule at the facility's meter"),
+        Metric("chip_power_w", "W", "design power of a chip", "min"),
+        Metric("rack_power_w", "kW", "provisioned power of a rack", "min"),
+        Metric("system_power_w", "kW", "provisioned power of the system", "min"),
+        Metric("average_power_w", "kW", "power of the system under the workload", "min"),
+        Metric("gco2e_per_mtok", "g/Mtok", "carbon of a million tokens", "min", True),
+        Metric("chip_cost_usd", "USD", "cost of making a chip", "min"),
+        Metric("system_cost_usd", "USD", "price of the system on the price basis", "min"),
+        Metric("die_area_mm2", "mm2", "area of a compute die", "min", True),
+        Metric("memory_used", "1", "share of usable memory that the operating point fills"),
+        Metric("days", "day", "time to the token budget of a training run", "min", True),
+    )
+}
+
+CONSTRAINED: dict[str, str] = {
+    "tpot": "tpot_s",
+    "ttft": "ttft_s",
+    "rack.power": "rack_power_w",
+    "chip.power": "chip_power_w",
+    "system.power": "system_power_w",
+    "chip.die.area": "die_area_mm2",
+    "chip.cost": "chip_cost_usd",
+    "system.cost": "system_cost_usd",
+}
+"""Names of constraints in a study, and the metric each limits."""
+
+LATENCIES = ("tpot", "ttft")
+"""Constraints that filter operating points before one is chosen."""

@@ -1,0 +1,114 @@
+"""Systems: chips, the fabrics between them, hosts, racks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dse.spec.chip import Chip
+from dse.spec.fields import Named, count, flag, number, option, part, quantity, reference, spec
+
+TOPOLOGIES = ("switch", "torus")
+COOLING = ("air", "liquid")
+
+
+@spec()
+class Axis:
+    """One dimension of a torus: its length, and the lanes a chip spends on both its neighbours."""
+
+    size: float = count("chips along the axis", default=1.0, low=1)
+    lanes: float = count("lanes per chip on this axis, both directions of travel together")
+
+
+@spec()
+class Switch:
+    """A scale-up switch chip."""
+
+    lanes: float = count("lanes of one switch", default=1.0, low=1)
+    price: float = quantity("USD", "price of one switch, board share included")
+    power: float = quantity("W", "power of one switch")
+    latency: float = quantity("ns", "time through one switch")
+    reduction: float = flag("the switch adds up operands of a collective in flight")
+
+
+@spec()
+class ScaleUp:
+    """The fabric of one scale-up domain."""
+
+    topology: Any = option(TOPOLOGIES, "how chips are joined")
+    x: Axis = part(Axis, "first torus axis")
+    y: Axis = part(Axis, "second torus axis")
+    z: Axis = part(Axis, "third torus axis")
+    switch: Switch = part(Switch, "the switch, where there is one")
+
+
+@spec()
+class ScaleOut:
+    """The network between scale-up domains, as one chip sees it."""
+
+    bandwidth: float = quantity("Gb/s", "network bandwidth per chip and direction")
+    efficiency: float = number("share left for payload", low=0.05)
+    latency: float = quantity("us", "one message between two domains", low=1e-12)
+    power: float = quantity("W", "network cards, switches and optics, per chip")
+    price: float = quantity("USD", "network cards, switches and cables, per chip")
+
+
+@spec()
+class Host:
+    """The host processors."""
+
+    chips: float = count("chips that one host serves", default=1.0, low=1)
+    price: float = quantity("USD", "host board, processors, DRAM, local storage")
+    power: float = quantity("W", "power of one host")
+
+
+@spec()
+class Rack:
+    """The rack: what it holds, feeds and cools."""
+
+    chips: float = count("chips in one rack", default=1.0, low=1)
+    power_limit: float = quantity("kW", "power one rack may draw", low=1.0)
+    price: float = quantity("USD", "frame, power shelves, cooling, management")
+    board_price: float = quantity("USD", "board, power stages, heat sink or cold plate, per chip")
+    cooling: Any = option(COOLING, "how heat leaves")
+    cooling_power: float = number("fans or pumps, as a share of the power they cool")
+    conversion: float = number("efficiency from the rack's feed to the chips' rails", low=0.3)
+    assembly: float = number("integration and test, as a share of the parts' price", high=5.0)
+
+
+@spec()
+class AnnouncedSystem:
+    """Published figures of a whole system, for checks only."""
+
+    power: float = quantity("kW", "power of the system")
+    price: float = quantity("USD", "price of the system")
+    bandwidth: float = quantity("TB/s", "memory bandwidth of the system")
+    capacity: float = quantity("GB", "memory of the system")
+    bf16: float = quantity("TFLOP/s", "dense BF16 peak of the system")
+    fp8: float = quantity("TFLOP/s", "dense FP8 peak of the system")
+
+
+@spec("system")
+class System(Named):
+    """One scale-up domain: chips, fabric, hosts, racks."""
+
+    chip: Chip = reference(Chip, "the accelerator")
+    chips: float = count("chips in the scale-up domain", default=1.0, low=1)
+    scale_up: ScaleUp = part(ScaleUp, "fabric inside the domain")
+    scale_out: ScaleOut = part(ScaleOut, "network between domains")
+    host: Host = part(Host, "hosts")
+    rack: Rack = part(Rack, "racks")
+    announced: AnnouncedSystem = part(AnnouncedSystem, "published figures, for checks only")
+
+    @property
+    def memory_bandwidth(self) -> float:
+        """Bytes per second of all chips."""
+        return self.chips * self.chip.memory.bandwidth
+
+    @property
+    def memory_capacity(self) -> float:
+        """Bytes of all chips."""
+        return self.chips * self.chip.memory.capacity
+
+    def matrix_peak(self, precision: str) -> float:
+        """Dense FLOP/s of all chips."""
+        return self.chips * self.chip.matrix_peak(precision)

@@ -1,0 +1,131 @@
+"""Capital recovery and cost of ownership against textbook and published numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from silicon_checks import faulty_leaves, gradient_faults, together
+from silicon_examples import FACILITY, HGX_H100, SYSTEMS, TRAINIUM2_ULTRA, YEAR
+
+from dse.model.manufacture import system_cost
+from dse.model.ownership import Ownership, ownership, price_factor, recovery
+from dse.model.power import system_power
+from dse.model.pytree import lower, replace
+from dse.spec.facility import Facility
+from dse.spec.system import System
+
+HOUR = 3600.0
+PARTNER = (0.0, 1.0, 0.0)
+
+
+def owned(system: Any, facility: Any, watts: float = 8_000.0) -> Ownership:
+    return ownership(system, facility, price_factor(facility, PARTNER), watts)
+
+
+def test_recovery_is_the_textbook_annuity() -> None:
+    """8 % over 5 years: 0.2505; 10 % over 10 years: 0.1627 (standard annuity tables)."""
+    facility = lower(FACILITY)
+    assert float(recovery(5 * YEAR, facility)) == pytest.approx(0.25046, abs=1e-5)
+    ten = replace(facility, cost_of_capital=0.10)
+    assert float(recovery(10 * YEAR, ten)) == pytest.approx(0.16275, abs=1e-5)
+
+
+def test_recovery_without_interest_is_one_over_the_periods() -> None:
+    """As interest vanishes the instalment is an equal part."""
+    facility = replace(lower(FACILITY), cost_of_capital=0.0)
+    assert float(recovery(5 * YEAR, facility)) == pytest.approx(0.2, rel=1e-4)
+
+
+def test_trainium2_capital_is_that_of_claim_c1() -> None:
+    """18.8 kUSD over 5 years without interest are 0.43 USD an hour (claims C1)."""
+    facility = replace(lower(FACILITY), cost_of_capital=1e-4)
+    instalment = 18_800 * recovery(5 * YEAR, facility) / facility.compounding_period
+    assert float(instalment) * HOUR == pytest.approx(0.43, abs=0.005)
+
+
+def test_trainium2_ultraserver_costs_about_what_was_published() -> None:
+    """0.66 USD a chip-hour, 0.43 capital and 0.23 operating (claims C1), within 15 %."""
+    system, facility = lower(TRAINIUM2_ULTRA), lower(FACILITY)
+    cost = owned(system, facility, float(system_power(system).total))
+    per_chip = HOUR / system.chips
+    assert float(cost.capital) * per_chip == pytest.approx(0.43, rel=0.15)
+    assert float(cost.operating) * per_chip == pytest.approx(0.23, rel=0.15)
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
+def test_parts_add_up(system: System) -> None:
+    """Total = capital + operating = sum of parts; capital repays the whole price."""
+    lowered, facility = lower(system), lower(FACILITY)
+    cost = owned(lowered, facility)
+    assert float(cost.total) == pytest.approx(sum(float(part) for part in cost))
+    assert float(cost.total) == pytest.approx(float(cost.capital + cost.operating))
+    price = system_cost(lowered, FACILITY.partner_margin).total
+    yearly = float(price) * float(recovery(5 * YEAR, facility))
+    assert float(cost.capital) * YEAR == pytest.approx(yearly, rel=1e-5)
+    assert float(cost.maintenance) * YEAR == pytest.approx(0.03 * float(price), rel=1e-5)
+
+
+def test_energy_is_metered_at_the_facility() -> None:
+    """8 kW x PUE 1.15 x 0.0806 USD/kWh = 0.7415 USD an hour."""
+    energy = owned(lower(HGX_H100), lower(FACILITY)).energy
+    assert float(energy) * HOUR == pytest.approx(8 * 1.15 * 0.0806, rel=1e-5)
+
+
+def test_the_building_is_sized_for_provisioned_power() -> None:
+    """11.7 USD/W x provisioned power, over 15 years at 8 % (CRF 0.11683)."""
+    system = lower(HGX_H100)
+    building = owned(system, lower(FACILITY), 0.0).building
+    worked = 11.7 * float(system_power(system).total) * 0.11683
+    assert float(building) * YEAR == pytest.approx(worked, rel=1e-4)
+
+
+def test_price_bases_are_weights() -> None:
+    """At cost the factor is one; a partner and a merchant add their margins."""
+    facility = lower(FACILITY)
+    assert float(price_factor(facility, (1.0, 0.0, 0.0))) == 1.0
+    assert float(price_factor(facility, PARTNER)) == pytest.approx(1.8)
+    assert float(price_factor(facility, (0.0, 0.0, 1.0))) == pytest.approx(6.0)
+
+
+@given(st.floats(1.0, 4.0), st.floats(1.0, 1.25))
+@settings(max_examples=20, deadline=None)
+def test_a_better_pue_is_never_dearer(better: float, factor: float) -> None:
+    """Cost grows with facility power over IT power."""
+    system, facility = lower(HGX_H100), lower(FACILITY)
+    low = owned(system, replace(facility, power_usage_effectiveness=better))
+    high = owned(system, replace(facility, power_usage_effectiveness=better * factor))
+    assert high.total >= low.total
+
+
+@given(st.floats(1.0, 10.0), st.floats(1.0, 2.0))
+@settings(max_examples=20, deadline=None)
+def test_a_longer_life_is_never_dearer(years: float, factor: float) -> None:
+    """Capital per second falls as the life grows."""
+    system, facility = lower(HGX_H100), lower(FACILITY)
+    short = owned(system, replace(facility, server_life=years * YEAR))
+    long = owned(system, replace(facility, server_life=years * YEAR * factor))
+    assert float(long.capital) <= float(short.capital) * (1 + 1e-6)
+
+
+def _of_facility(facility: Facility) -> jax.Array:
+    return 1e3 * together(owned(lower(HGX_H100), facility))
+
+
+def _of_system(system: System) -> jax.Array:
+    return 1e3 * together(owned(system, lower(FACILITY)))
+
+
+def test_gradients_are_exact() -> None:
+    """Every derivative by the facility and by the system equals a central difference."""
+    assert gradient_faults(_of_facility, FACILITY) == []
+    assert gradient_faults(_of_system, TRAINIUM2_ULTRA) == []
+
+
+def test_all_legal_facilities_and_systems_are_finite() -> None:
+    """The zero spec, bounds and random values give finite costs and gradients in float32."""
+    assert faulty_leaves(_of_facility, FACILITY) == []
+    assert faulty_leaves(_of_system, HGX_H100) == []
