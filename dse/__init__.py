@@ -1,0 +1,9 @@
+"""Design-space explorer for AI accelerators."""
+
+import os
+
+# XLA logs an error at each tuning flag of its own that the processor does not list; it reads this
+# when it is first imported, which any module of this package may do.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+__version__ = "0.1.0"

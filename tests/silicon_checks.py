@@ -31,13 +31,16 @@ def strict() -> Iterator[None]:
         yield
 
 
-def gradient_faults(function: Callable[[Any], jax.Array], spec: Any) -> list[str]:
-    """Continuous leaves whose derivative differs from a central difference, in float64."""
+def gradient_faults(
+    function: Callable[[Any], jax.Array], spec: Any, *, eager: bool = False
+) -> list[str]:
+    """Continuous leaves whose derivative differs from a central difference, in float64.
+
+    `eager` runs operation by operation, which is quicker where compiling takes long.
+    """
     with jax.enable_x64(True):
         lowered = jax.tree.map(np.float64, lower(spec))
         flat, tree = jax.tree.flatten(lowered)
-        batched, with_gradient = _compiled(function)
-        exact = jax.tree.leaves(with_gradient(jax.tree.map(lambda leaf: leaf[None], lowered))[1])
         step = 1e-6
         chosen = [
             i
@@ -50,7 +53,14 @@ def gradient_faults(function: Callable[[Any], jax.Array], spec: Any) -> list[str
             values[2 * row, i] *= 1.0 + step
             values[2 * row + 1, i] *= 1.0 - step
         batch = jax.tree.unflatten(tree, list(values.T))
-        ends = np.asarray(batched(batch))
+        if eager:
+            # one shape: the last row is unperturbed, as two rows stand for every leaf
+            ends, slopes = jax.vmap(jax.value_and_grad(function))(batch)
+            ends, exact = np.asarray(ends), [leaf[-1:] for leaf in jax.tree.leaves(slopes)]
+        else:
+            batched, with_gradient = _compiled(function)
+            alone = jax.tree.map(lambda leaf: leaf[None], lowered)
+            ends, exact = np.asarray(batched(batch)), jax.tree.leaves(with_gradient(alone)[1])
         scale = abs(ends[0])
     paths = [path for path, _, _ in leaves(lowered)]
     faults = []
@@ -97,11 +107,16 @@ def random_specs(spec: Any, number: int, seed: int = 0) -> Any:
     return jax.tree.unflatten(tree, columns)
 
 
-def faulty_leaves(function: Callable[[Any], jax.Array], spec: Any, number: int = 400) -> list[str]:
+def faulty_leaves(
+    function: Callable[[Any], jax.Array], spec: Any, number: int = 400, *, eager: bool = False
+) -> list[str]:
     """What is not finite, in value or gradient, over random legal variants of a spec."""
     batch = random_specs(spec, number)
     with strict():
-        value, gradient = _compiled(function)[1](batch)
+        if eager:
+            value, gradient = jax.vmap(jax.value_and_grad(function))(batch)
+        else:
+            value, gradient = _compiled(function)[1](batch)
     faults = [] if np.all(np.isfinite(value)) else ["value"]
     for path, _, slopes in leaves(gradient):
         if not np.all(np.isfinite(slopes)):

@@ -253,7 +253,7 @@ def test_breeding_respects_senses_and_leaves_logging_alone() -> None:
     assert logging.getLogger("optuna").level == before
 
 
-@pytest.mark.parametrize("method", ["nsga2", "hybrid", "random"])
+@pytest.mark.parametrize("method", ["nsga2", "random"])
 def test_initial_designs_come_first(method: str) -> None:
     """In order and without repetition, over as many generations as they need."""
     initial = decode(np.arange(100), np.array([8] * 4))

@@ -273,10 +273,8 @@ def test_fresh_starts_over(tmp_path: Path) -> None:
 def test_initial_designs_are_asked_for_once(tmp_path: Path) -> None:
     """They are stored with the run, so a resumed one does not compute them again."""
     initial = np.array([[4, 3, 2, 1], [0, 0, 0, 0]])
-    with pytest.raises(UsageError, match="hybrid"):
-        run(Toy(), "hybrid", 25, 1, tmp_path / "run")
-    run(Toy(), "hybrid", 25, 1, tmp_path / "run", initial=lambda: initial)
-    run(Toy(), "hybrid", 60, 1, tmp_path / "run", initial=lambda: pytest.fail("asked again"))
+    run(Toy(), "nsga2", 25, 1, tmp_path / "run", initial=lambda: initial)
+    run(Toy(), "nsga2", 60, 1, tmp_path / "run", initial=lambda: pytest.fail("asked again"))
     np.testing.assert_array_equal(load(tmp_path / "run").levels[:2], initial)
 
 

@@ -17,7 +17,7 @@ from dse.model.floorplan import DieArea, die_area, die_parts
 from dse.model.floorplan import margins as floor_margins
 from dse.model.guard import Scalar
 from dse.model.manufacture import ChipCost, SystemCost, chip_cost, system_cost
-from dse.model.operation import Context, Operation, context
+from dse.model.operation import SLACK, Context, Operation, context
 from dse.model.ownership import Ownership, ownership, price_factor
 from dse.model.power import (
     Activity,
@@ -180,7 +180,7 @@ def _metrics(
         "chip_cost_usd": made.chip.total,
         "system_cost_usd": made.price.total * share,
         "die_area_mm2": die_area(system.chip),
-        "memory_used": 1.0 - done.margin_memory,
+        "memory_used": 1.0 + SLACK - done.margin_memory,
         "days": setting.workload.total_tokens / tokens,
     }
 

@@ -85,14 +85,15 @@ def cell_width(array: Array) -> jax.Array:
 
 
 def core_parts(die: Die) -> CoreArea:
-    """Areas of one physical core, its private SRAM included, m2."""
+    """Areas of one physical core, its private SRAM and accumulators included, m2."""
     node, core = die.node, die.core
     logic = node.logic_density * node.placement
+    sums = core.arrays * core.array.columns * core.array.accumulator
     return CoreArea(
         arrays=core.cells * node.mac_area * cell_width(core.array),
         # a fused multiply-add counts as two operations
         vector=core.vector.lanes * core.vector.operations / 2.0 * _FP32_CELLS * node.mac_area,
-        sram=_sram_area(die, core.sram),
+        sram=_sram_area(die, core.sram + sums),
         control=ratio(core.control_transistors, logic),
     )
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from dse.model.collectives import Network, network
 from dse.model.footprint import Footprint
-from dse.model.guard import Scalar
+from dse.model.guard import Scalar, ratio
 from dse.model.roofline import Machine, machine, storage
 from dse.model.transformer import Mapping
 from dse.spec.system import System
@@ -16,6 +16,10 @@ from dse.spec.workload import LanguageModel, Software, Workload
 
 TINY = 1e-6
 """A count far below one: keeps divisions by a batch or a replica number finite."""
+
+
+SLACK = 1e-5
+"""Share by which a limit may be missed and still holds: what rounding adds to a solved batch."""
 
 
 class Context(NamedTuple):
@@ -136,6 +140,11 @@ def context(
 def replicas(ctx: Context, mapping: Mapping) -> Scalar:
     """Whole replicas that the chips hold; chips left over stand idle and are paid for."""
     return jnp.floor(ctx.chips / (mapping.group * mapping.pp) * (1.0 + 1e-6))
+
+
+def room_left(value: Scalar, limit: Scalar) -> Scalar:
+    """Relative margin of `value` below a limit that an operating point may use up whole."""
+    return ratio(limit - value, limit, -1.0) + SLACK
 
 
 def mapping_margin(ctx: Context, mapping: Mapping) -> Scalar:

@@ -16,9 +16,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# XLA logs an error for each tuning flag of its own that the processor does not list.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import jax
 import jax.export
 
@@ -46,7 +43,7 @@ def _prepared(name: str, function: Callable[..., Any], arguments: Any) -> Callab
         return jax.jit(function)
     leaves, structure = jax.tree.flatten(arguments)
     shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in leaves]
-    key = hashlib.sha256(f"{_source_hash()} {shapes} {structure}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(f"{source_hash()} {shapes} {structure}".encode()).hexdigest()[:24]
     file = folder / f"{name}-{key}.stablehlo"
     exported = _kept(file)
     if exported is None:
@@ -100,7 +97,7 @@ def _processor() -> str:
 
 
 @cache
-def _source_hash() -> str:
+def source_hash() -> str:
     """A hash of all source that a traced program may come from."""
     files = sorted(file for room in ("spec", "model") for file in (_PACKAGE / room).glob("*.py"))
     content = hashlib.sha256(jax.__version__.encode())

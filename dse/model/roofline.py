@@ -29,7 +29,7 @@ class Machine(NamedTuple):
     """What one chip offers, software efficiencies applied.
 
     array_rate: array cycles per second of all arrays; rows, columns, fill: of one array, fill in
-    cycles a tile lasts at least; rates: operations per cell and cycle by precision; vector: FLOP/s;
+    cycles a tile lasts at least; skew: seconds from the first operand in to the last sum out; rates: operations per cell and cycle by precision; vector: FLOP/s;
     exponentials: 1/s; bandwidth: attained bytes/s; sram, tile: bytes of the chip, and of the SRAM
     one tile may use.
     """
@@ -38,6 +38,7 @@ class Machine(NamedTuple):
     rows: Scalar
     columns: Scalar
     fill: Scalar
+    skew: Scalar
     rates: tuple[Scalar, ...]
     vector: Scalar
     exponentials: Scalar
@@ -90,6 +91,9 @@ def machine(chip: Chip, software: Software) -> Machine:
         rows=core.array.rows,
         columns=core.array.columns,
         fill=core.array.rows / core.array.load,
+        # operands enter and sums leave a cycle later for each row and column (Kung 1982, and
+        # SCALE-Sim, Samajdar et al. 2018, arXiv:1811.02883, equation 1)
+        skew=(core.array.rows + core.array.columns) / core.clock,
         rates=effective_rates(chip),
         vector=cores * core.vector.flops * software.vector,
         exponentials=cores

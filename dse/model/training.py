@@ -21,15 +21,13 @@ from dse.model.operation import (
     bounds,
     mapping_margin,
     replicas,
+    room_left,
 )
 from dse.model.serving import Step, stage, step
 from dse.model.transformer import Mapping, causal_attention, model_flops
 
 BACKWARD = 2.0
 """Backward over forward work: gradients to inputs and to weights (PaLM, arXiv:2204.02311)."""
-
-ZERO_THREE_TRAFFIC = 1.5
-"""Traffic of ZeRO-3 over that of an all-reduce of gradients (Rajbhandari et al. 2020, section 7)."""
 
 
 def pretrain(ctx: Context, mapping: Mapping, batch: Scalar | None = None) -> Operation:
@@ -43,11 +41,12 @@ def pretrain(ctx: Context, mapping: Mapping, batch: Scalar | None = None) -> Ope
     sequences = work.global_batch if batch is None else batch
     attention = causal_attention(ctx.machine, ctx.model, mapping.tp, length, ctx.rate)
     at = stage(ctx, mapping, attention)
-    forward = step(ctx, at, mapping.micro_batch * length, mapping.micro_batch)
+    tokens_each = mapping.micro_batch * length
+    forward = step(ctx, at, tokens_each, mapping.micro_batch, tokens_each)
     streams = copies * mapping.shards
     rounds = sequences / (streams * mapping.micro_batch)
     held = parameters_held(ctx.machine, ctx.model, mapping)
-    gradients = _gradient_time(ctx, mapping, held, copies)
+    gradients = _gradient_time(ctx, mapping, held, copies, rounds)
     times, seconds = _step_time(ctx, mapping, forward, rounds, gradients)
     footprint = _footprint(ctx, mapping, held, rounds, copies)
     tokens = sequences * length / seconds
@@ -63,27 +62,29 @@ def pretrain(ctx: Context, mapping: Mapping, batch: Scalar | None = None) -> Ope
         ttft=seconds,
         batch=sequences,
         times=times,
-        bounds=bounds(
-            spans, times.collectives, times.launch + times.pipeline
-        ),
+        bounds=bounds(spans, times.collectives, times.launch + times.pipeline),
         activity=activity._replace(links=activity.links + 2.0 * held.total * ctx.message_bytes),
         footprint=footprint,
         busy=replicas(ctx, mapping) * mapping.group * mapping.pp / ctx.chips,
         useful_flops=tokens * (1.0 + BACKWARD) * model_flops(ctx.model, 0.5 * length),
         margin_mapping=jnp.minimum(mapping_margin(ctx, mapping), rounds - 1.0 + 1e-6),
-        margin_memory=(room - footprint.total) / room,
+        margin_memory=room_left(footprint.total, room),
         margin_tpot=one,
         margin_ttft=one,
     )
 
 
-def _gradient_time(ctx: Context, mapping: Mapping, held: Parameters, copies: Scalar) -> Scalar:
+def _gradient_time(
+    ctx: Context, mapping: Mapping, held: Parameters, copies: Scalar, rounds: Scalar
+) -> Scalar:
     """Seconds to sum gradients: shared ones over all data-parallel shards, experts over replicas.
 
-    Chips of one data-parallel group stand a whole stage apart, so the group reaches over domains
-    as soon as its span does; each domain then holds fewer of its members.
+    ZeRO-1 moves what an all-reduce does. ZeRO-3 gathers all weights for each forward and each
+    backward pass and scatters gradients once, each half an all-reduce (Rajbhandari et al. 2020,
+    arXiv:1910.02054, section 7).
     """
-    size = ctx.message_bytes * (1.0 + (ZERO_THREE_TRAFFIC - 1.0) * _third(mapping))
+    third = _third(mapping)
+    size = ctx.message_bytes * (1.0 - third + third * (rounds + 0.5))
     shared = _spread(ctx, copies * mapping.shards, mapping.tp)
     experts = _spread(ctx, copies, mapping.group)
     return shared.time((held.shared + held.embeddings) * size) + experts.time(held.experts * size)
@@ -93,7 +94,9 @@ def _spread(ctx: Context, members: Scalar, apart: Scalar) -> Cost:
     """An all-reduce among `members` chips that stand `apart` chips from each other."""
     net = ctx.network
     domain = jnp.maximum(net.domain / apart, 1.0)
-    return all_reduce(net._replace(domain=domain), ctx.machine, members)
+    # the dies of a package hold different weights: they have no gradients in common
+    chip = ctx.machine._replace(dies=ctx.machine.dies * 0.0 + 1.0)
+    return all_reduce(net._replace(domain=domain), chip, members)
 
 
 def _third(mapping: Mapping) -> Scalar:

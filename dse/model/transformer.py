@@ -152,16 +152,19 @@ def decode_attention(
 ) -> Attention:
     """One query token against `context` cached tokens.
 
-    Keys and values stream through an array that holds the queries of the heads that share them,
-    so that an array with more columns than such heads is partly idle.
+    The array holds either the queries of the heads that share a key, and the keys stream, or the
+    keys, and the few queries stream: the quicker way is taken. Small groups of queries leave much
+    of a wide array idle either way.
     """
     heads, shared = local_heads(model, tp)
     shared = jnp.where(model.latent.rank > 0.0, 1.0, shared)
     score, value = score_dimensions(model, absorbed=True)
-    sharing = ceil(heads / shared / chip.columns)
+    queries = heads / shared
+    queries_held = context * ceil(queries / chip.columns)
+    keys_held = context / chip.columns * jnp.maximum(queries, chip.fill)
     deep = ceil(score / (chip.rows * rate)) + ceil(value / (chip.rows * rate))
     return Attention(
-        cycles=context * shared * sharing * deep,
+        cycles=shared * deep * jnp.minimum(queries_held, keys_held),
         flops=2.0 * context * heads * (score + value),
         exponentials=context * heads,
         moved=context * cached_values(model, tp),

@@ -240,9 +240,9 @@ class Nsga2(Proposer):
 
 
 METHODS: Mapping[str, type[Proposer]] = MappingProxyType(
-    {"exact": Exact, "hybrid": Nsga2, "nsga2": Nsga2, "random": Proposer}
+    {"exact": Exact, "nsga2": Nsga2, "random": Proposer}
 )
-"""The proposer of each method; `hybrid` is `nsga2` that starts from given designs."""
+"""The proposer of each method."""
 
 
 def space_size(parameters: Sequence[Parameter]) -> int:

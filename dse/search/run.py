@@ -84,8 +84,8 @@ def run(
 
     `budget` counts evaluated designs, infeasible ones included; the method `exact` evaluates the
     whole space whatever the budget. `initial` gives [m, p] designs to begin with and is called
-    only when a run begins; the method `hybrid` needs it. `batch_size` is the size of a generation;
-    by default it follows from method and budget, and a run keeps the one it began with.
+    only when a run begins. `batch_size` is the size of a generation; by default it follows from
+    method and budget, and a run keeps the one it began with.
     `should_stop` is asked before each batch. A KeyboardInterrupt passes through: what was
     reported stays.
 
@@ -93,7 +93,7 @@ def run(
     `dse.search.log.open_run` does, and when an evaluation is not finite.
     """
     check_method(method, problem.parameters)
-    _check_options(method, budget, seed, batch_size, initial)
+    _check_options(budget, seed, batch_size)
     if method == "exact":
         budget = space_size(problem.parameters)
     identity: dict[str, Any] = {
@@ -125,17 +125,13 @@ def run(
         return search.result(log.folder)
 
 
-def _check_options(
-    method: str, budget: int, seed: int, batch_size: int | None, initial: object
-) -> None:
+def _check_options(budget: int, seed: int, batch_size: int | None) -> None:
     if budget < 1:
         raise UsageError(f"a budget of {budget} evaluates nothing; give 1 or more")
     if seed < 0:
         raise UsageError(f"the seed {seed} is negative; give 0 or more")
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"a batch of {batch_size} designs evaluates nothing; give 1 or more")
-    if method == "hybrid" and initial is None:
-        raise UsageError("the method 'hybrid' needs designs to begin with")
 
 
 def _described(problem: Problem) -> dict[str, Any]:

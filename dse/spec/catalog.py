@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import stat
 import tomllib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from dse.errors import Finding, SpecError, UnknownNameError, nearest
 from dse.spec.fields import KINDS
+from dse.spec.lines import MAX_BYTES
 
 STUDY = "study"
 MAXIMUM_FILES = 5000
@@ -42,9 +45,15 @@ def shipped() -> tuple[Path, ...]:
 
 @attrs.define(slots=False)
 class Catalog:
-    """Spec folders in the order in which names are looked up."""
+    """Spec folders in the order in which names are looked up.
+
+    Files are read once: another Catalog sees what has changed since. `documents` and `specs` keep
+    what was made of them, by kind and name.
+    """
 
     folders: tuple[Path, ...]
+    documents: dict[tuple[str, str], Any] = attrs.field(factory=dict, eq=False, repr=False)
+    specs: dict[tuple[str, str], Any] = attrs.field(factory=dict, eq=False, repr=False)
 
     @classmethod
     def default(cls, extra: Sequence[str | Path] = ()) -> Catalog:
@@ -74,22 +83,32 @@ class Catalog:
         if name.endswith(".toml"):
             return Path(name)
         of_kind = {e.name: e.file for e in self.entries if e.kind == kind}
-        if name in of_kind:
-            return of_kind[name]
+        # a file that cannot be read may be the one: reading it says what is wrong
+        unread = {e.name: e.file for e in self.entries if not e.kind}
+        if name in of_kind or name in unread:
+            return of_kind.get(name) or unread[name]
+        others = [e.kind for e in self.entries if e.name == name]
+        known = ", ".join(sorted(of_kind))
+        hint = f"{name!r} is the name of a {others[0]}" if others else nearest(name, list(of_kind))
         raise UnknownNameError(
             Finding(
-                message=f"no {kind} is named {name!r}",
-                expected=f"one of {', '.join(sorted(of_kind)) or 'none is known'}",
-                hint=nearest(name, list(of_kind)) or f"dse list {kind} shows all",
+                message=f"no {kind} is named {name[:80]!r}",
+                expected=f"one of {known}" if known else f"no {kind} is known",
+                hint=hint or f"dse list {kind} shows all",
             )
         )
 
 
 def _entry(file: Path) -> Entry:
+    head: dict[str, Any] = {}
     try:
-        head = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
-        return Entry(name=file.stem, kind="", doc="", file=file)
+        status = file.stat()
+        # a pipe would wait for ever, and no spec is that large
+        if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_BYTES:
+            head = tomllib.loads(file.read_text(encoding="utf-8"))
+    # ValueError: not UTF-8, not TOML, an integer of thousands of digits
+    except (OSError, ValueError, RecursionError):
+        pass
     return Entry(
         name=str(head.get("name", file.stem)),
         kind=str(head.get("kind", "")),

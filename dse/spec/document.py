@@ -1,26 +1,39 @@
 """Spec files as data before they are specs: bases merged, overrides laid on, origins kept.
 
-A document is a plain nested dict with, for every key, the file and line it came from. Merging
-knows the classes: a table over a reference means "that spec, but", and a published figure
-(a die's area, a chip's power) falls away when what it was published for is changed.
+A document is a plain nested dict with, for every key, the file and line it came from; none is
+changed once made. Merging knows the classes: a table over a reference means "that spec, but", and
+a published figure (a die's area, a chip's power) falls away when what it was published for changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import attrs
 
-from dse.errors import Finding, SpecError, nearest
+from dse.errors import Finding, InputError, SpecError, nearest
 from dse.spec.catalog import Catalog
-from dse.spec.fields import KINDS, Branch, Leaf, fields_of
+from dse.spec.fields import KINDS, Branch, Leaf, fields_of, spec_path
 from dse.spec.lines import load_toml
+from dse.spec.provenance import inside, merge_sources, plain_sources, replaced
+from dse.spec.values import is_free
 
 Path = tuple[str, ...]
-Origin = tuple[str, int]
 MAXIMUM_BASES = 16
-UNSOURCED = "not given"
+
+
+class Origin(NamedTuple):
+    """Where a key stands; `above` is the path of the table that holds its spec in that file."""
+
+    file: str = ""
+    line: int = 0
+    above: Path = ()
+
+
+NOWHERE = Origin()
 
 
 @attrs.define
@@ -33,75 +46,106 @@ class Document:
     file: str = ""
     own: tuple[Path, ...] = ()
 
+    @cached_property
+    def _paths(self) -> list[Path]:
+        # sorted, so that a file of ten thousand inline tables does not scan all keys for each
+        return sorted(self.origins)
+
     def origin(self, path: Path) -> Origin:
-        """File and line of a key, or of the nearest key above it."""
+        """The origin of a key, or of the nearest key above it."""
         while path and path not in self.origins:
             path = path[:-1]
-        return self.origins.get(path, (self.file, 0))
+        return self.origins.get(path, Origin(self.file))
 
-    def finding(self, path: Path, message: str, **more: str) -> Finding:
+    def finding(self, path: Path, message: str, expected: str = "", hint: str = "") -> Finding:
         """A finding at a key of this document."""
-        file, line = self.origin(path)
-        return Finding(message=message, path=".".join(path), file=file, line=line, **more)
+        return self.placed(path, Finding(message=message, expected=expected, hint=hint))
+
+    def placed(self, path: Path, finding: Finding) -> Finding:
+        """`finding` at a key of this document."""
+        file, line, above = self.origin(path)
+        return attrs.evolve(finding, path=".".join((*above, *path)), file=file, line=line)
+
+    def inline(self, kind: str, path: Path, data: Mapping[str, Any]) -> Document:
+        """The table at `path` as a document of its own."""
+        origins = {}
+        for index in range(bisect_left(self._paths, path), len(self._paths)):
+            inner = self._paths[index]
+            if inner[: len(path)] != path:
+                break
+            origin = self.origins[inner]
+            origins[inner[len(path) :]] = origin._replace(above=(*origin.above, *path))
+        nearest_origin = self.origin(path)
+        origins[()] = nearest_origin._replace(above=(*nearest_origin.above, *path))
+        return Document(kind=kind, data=dict(data), origins=origins, file=self.file)
 
 
-def is_free(value: object) -> bool:
-    """Whether a raw value is a choice, a range or an uncertain number."""
-    if not isinstance(value, Mapping):
-        return False
-    return "choice" in value or "range" in value or {"low", "high"} <= value.keys()
+def read(kind: str, name: str, catalog: Catalog) -> Document:
+    """The document of one spec, by name or as a file, with its bases merged."""
+    return _read(kind, name, catalog, ())
 
 
-def read(kind: str, name: str, catalog: Catalog, chain: Path = ()) -> Document:
-    """The document of one spec with its bases merged."""
+def _read(kind: str, name: str, catalog: Catalog, chain: Path) -> Document:
     if name in chain:
-        loop = " -> ".join((*chain, name))
+        loop = " -> ".join((*chain[chain.index(name) :], name))
         raise SpecError(Finding(message=f"{kind} bases form a circle: {loop}", path="base"))
     if len(chain) > MAXIMUM_BASES:
         raise SpecError(Finding(message=f"more than {MAXIMUM_BASES} bases", path="base"))
-    file = catalog.find(kind, name)
+    if (kind, name) not in catalog.documents:
+        document = _opened(kind, str(catalog.find(kind, name)))
+        catalog.documents[kind, name] = based(document, catalog, (*chain, name))
+    return catalog.documents[kind, name]
+
+
+def _opened(kind: str, file: str) -> Document:
     data, lines = load_toml(file)
-    document = Document(kind=kind, data=data, file=str(file))
-    document.origins = {path: (str(file), line) for path, line in lines.items()}
-    document.own = tuple(leaf_paths(data))
-    _check_head(document, kind, name)
-    return based(document, catalog, (*chain, name))
-
-
-def based(document: Document, catalog: Catalog, chain: Path = ()) -> Document:
-    """The document laid over its `base`, if it names one."""
-    base_name = document.data.get("base")
-    if base_name is None:
-        return document
-    if not isinstance(base_name, str):
-        raise SpecError(document.finding(("base",), f"found {base_name!r}", expected="a name"))
-    try:
-        base = read(document.kind, base_name, catalog, chain)
-    except SpecError as error:
-        raise _placed(error, document) from error
-    child = {k: v for k, v in document.data.items() if k != "base"}
-    data = merge(KINDS[document.kind], base.data, child)
-    origins = base.origins | document.origins
-    return attrs.evolve(document, data=data, origins=origins)
-
-
-def _placed(error: SpecError, document: Document) -> SpecError:
-    file, line = document.origin(("base",))
-    known = [f if f.file else attrs.evolve(f, file=file, line=line) for f in error.findings]
-    return type(error)(known)
-
-
-def _check_head(document: Document, kind: str, name: str) -> None:
-    found = document.data.get("kind")
+    origins = {path: Origin(file, line) for path, line in lines.items()}
+    document = Document(kind=kind, data=data, origins=origins, file=file)
+    document.own = tuple(leaf_paths({k: v for k, v in data.items() if k != "sources"}))
+    found = data.get("kind")
     if found != kind:
         raise SpecError(
             document.finding(
                 ("kind",),
-                f"found kind {found!r}",
+                f"found kind {found!r}" if "kind" in data else "no kind",
                 expected=f'kind = "{kind}"',
-                hint=nearest(str(found), list(KINDS)),
+                hint=nearest(str(found), list(KINDS)) if found not in KINDS else "",
             )
         )
+    return document
+
+
+def based(document: Document, catalog: Catalog, chain: Path = ()) -> Document:
+    """The document laid over its `base`, if it names one; a base that is missing is an error."""
+    child, origins = plain_sources(document.kind, document.data, document.origins)
+    document = attrs.evolve(document, data=child, origins=origins)
+    if "base" not in child:
+        return document
+    name = child.pop("base")
+    if not isinstance(name, str):
+        raise SpecError(document.finding(("base",), f"found {name!r}", expected="a name"))
+    try:
+        base = _read(document.kind, spec_name(name), catalog, chain)
+    except InputError as error:
+        raise at_reference(error, document, ("base",)) from error
+    data = merge(KINDS[document.kind], base.data, child)
+    gone = replaced(leaf_paths(child))
+    kept = {p: o for p, o in base.origins.items() if p not in gone and not inside(p, gone)}
+    return attrs.evolve(document, data=data, origins=kept | document.origins)
+
+
+def spec_name(name: str) -> str:
+    """A name that a spec file refers to; SpecError for a path."""
+    if name.endswith(".toml") or "/" in name or "\\" in name:
+        expected = "a name, which is looked up in the spec folders"
+        hint = "put the file into a folder and name that with --specs"
+        raise SpecError(Finding(message=f"found the path {name!r}", expected=expected, hint=hint))
+    return name
+
+
+def at_reference(error: InputError, document: Document, path: Path) -> InputError:
+    """`error` of what a key refers to: findings without a place of their own stand at that key."""
+    return type(error)(f if f.file else document.placed(path, f) for f in error.findings)
 
 
 def merge(cls: type, base: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +160,8 @@ def merge(cls: type, base: Mapping[str, Any], child: Mapping[str, Any]) -> dict[
         else:
             merged[key] = value
     _void_published(cls, merged, base, child)
-    merged["sources"] = merge_sources(base.get("sources"), child)
+    if sources := merge_sources(base, child, leaf_paths(child)):
+        merged["sources"] = sources
     return merged
 
 
@@ -125,32 +170,12 @@ def _merge_branch(meta: Branch, base: Any, child: Mapping[str, Any]) -> dict[str
         return dict(child)
     if meta.named and isinstance(base, str):
         return {"base": base, **child}
-    known = base if isinstance(base, Mapping) and not is_free(base) else {}
-    inner = merge(meta.of, known, child)
-    if not inner["sources"]:
-        del inner["sources"]
-    return inner
-
-
-def merge_sources(base: object, child: Mapping[str, Any]) -> dict[str, Any]:
-    """Sources of both; a number that `child` sets without a source loses the inherited one."""
-    own = child.get("sources")
-    own = dict(own) if isinstance(own, Mapping) else {}
-    inherited = dict(base) if isinstance(base, Mapping) else {}
-    for path in leaf_paths({k: v for k, v in child.items() if k != "sources"}):
-        dotted = ".".join(path)
-        if covering(inherited, dotted) and not covering(own, dotted):
-            own[dotted] = {"ref": UNSOURCED, "confidence": "assumption"}
-    return inherited | own
-
-
-def covering(sources: Mapping[str, Any], path: str) -> str:
-    """The longest source path that covers `path`, or the empty string."""
-    parts = path.split(".")
-    for end in range(len(parts), 0, -1):
-        if (head := ".".join(parts[:end])) in sources:
-            return head
-    return ""
+    if meta.named and is_free(base) and isinstance(base.get("choice"), list):
+        # what is said of a choice is said of each of its specs
+        items = base["choice"]
+        laid = [_merge_branch(meta, i, child) if isinstance(i, (str, dict)) else i for i in items]
+        return {**base, "choice": laid}
+    return merge(meta.of, base if isinstance(base, Mapping) and not is_free(base) else {}, child)
 
 
 def leaf_paths(data: Mapping[str, Any], prefix: Path = ()) -> Iterator[Path]:
@@ -162,67 +187,107 @@ def leaf_paths(data: Mapping[str, Any], prefix: Path = ()) -> Iterator[Path]:
             yield (*prefix, key)
 
 
+def value_at(data: Any, path: Path) -> Any:
+    """The raw value at a path, or None."""
+    for part in path:
+        data = data.get(part) if isinstance(data, Mapping) else None
+    return data
+
+
 def _void_published(
     cls: type, merged: dict[str, Any], base: Mapping[str, Any], child: Mapping[str, Any]
 ) -> None:
-    changed = [".".join(path) for path in leaf_paths(child)]
-    for target, causes in getattr(cls, "published", {}).items():
-        touched = any(_below(path, cause) for path in changed for cause in causes)
-        if touched and not any(_below(path, target) for path in changed):
-            _drop(merged, target.split("."))
+    """Drop from `merged` each figure that was published for what `child` makes different."""
+    published = getattr(cls, "published", {})
+    said = list(leaf_paths(child)) if published else []
+    changed = [path for path in said if value_at(base, path) != value_at(child, path)]
+    for target, causes in published.items():
+        path = tuple(target.split("."))
+        touched = any(_below(p, tuple(cause.split("."))) for p in changed for cause in causes)
+        if touched and path not in said:
+            # over a base still to be merged the figure must stay away: 0 derives it
+            _set(merged, path, f"0 {_unit(cls, path)}" if "base" in base else None)
 
 
-def _below(path: str, head: str) -> bool:
-    return path == head or path.startswith(head + ".")
+def _below(path: Path, head: Path) -> bool:
+    return path[: len(head)] == head
 
 
-def _drop(data: dict[str, Any], path: list[str]) -> None:
+def _unit(cls: type, path: Path) -> str:
+    meta = declaration(cls, path, ".".join(path))
+    return meta.unit if isinstance(meta, Leaf) else "1"
+
+
+def _set(data: dict[str, Any], path: Path, value: Any) -> None:
+    """Replace what stands at `path`, or remove it for None, in copies of the tables above it."""
     for key in path[:-1]:
-        inner = data.get(key)
-        if not isinstance(inner, Mapping):
+        if not isinstance(data.get(key), Mapping):
             return
-        data[key] = dict(inner)
+        data[key] = dict(data[key])
         data = data[key]
-    data.pop(path[-1], None)
+    if path[-1] in data:
+        data[path[-1]] = value
+        if value is None:
+            del data[path[-1]]
 
 
-def lay(document: Document, path: str, value: Any, origin: Origin = ("", 0)) -> Document:
+def lay(document: Document, path: str, value: Any, origin: Origin = NOWHERE) -> Document:
     """The document with one leaf or reference set by dotted path."""
-    parts = tuple(path.split("."))
-    if parts[0] == document.kind and parts[0] not in fields_of(KINDS[document.kind]):
-        parts = parts[1:]
-    check_path(KINDS[document.kind], parts, path, origin)
+    cls = KINDS[document.kind]
+    parts = spec_path(document.kind, path)
+    try:
+        declaration(cls, parts, path)
+    except SpecError as error:
+        (finding,) = error.findings
+        raise SpecError(attrs.evolve(finding, file=origin.file, line=origin.line)) from None
     child: Any = value
     for part in reversed(parts):
         child = {part: child}
-    data = merge(KINDS[document.kind], document.data, child)
+    data = merge(cls, document.data, child)
     origins = {p: o for p, o in document.origins.items() if p[: len(parts)] != parts}
-    return attrs.evolve(document, data=data, origins=origins | {parts: origin})
+    origins |= {(*parts, *inner): origin for inner in _paths_inside(value)}
+    return attrs.evolve(document, data=data, origins=origins)
 
 
-def check_path(cls: type, parts: Path, whole: str, origin: Origin = ("", 0)) -> Leaf | Branch:
-    """The declaration that a dotted path leads to; SpecError names the nearest field."""
+def _paths_inside(value: Any) -> Iterator[Path]:
+    """The path of a raw value and of everything inside it."""
+    yield ()
+    items = value.items() if isinstance(value, Mapping) else ()
+    for key, inner in enumerate(value) if isinstance(value, list) else items:
+        yield from ((str(key), *path) for path in _paths_inside(inner))
+
+
+def lay_all(
+    document: Document, values: Iterable[tuple[str, Any, Origin]], findings: list[Finding]
+) -> Document:
+    """The document with every (path, value, origin) set in turn; faults are added to `findings`."""
+    for path, value, origin in values:
+        try:
+            document = lay(document, path, value, origin)
+        except SpecError as error:
+            findings += error.findings
+    return document
+
+
+def declaration(cls: type, parts: Path, whole: str) -> Leaf | Branch:
+    """What a path of fields leads to; SpecError, with `whole` as its path, names the nearest."""
     meta: Leaf | Branch | None = None
     for depth, part in enumerate(parts):
+        if isinstance(meta, Leaf):
+            above = ".".join(parts[:depth])
+            message = f"{above!r} is a value and holds no {part!r}"
+            raise SpecError(Finding(message=message, path=whole, expected=f"{above} alone"))
+        cls = meta.of if meta else cls
         fields = fields_of(cls)
-        meta = fields.get(part)
-        ends = depth == len(parts) - 1
-        if meta is None or (isinstance(meta, Leaf) and not ends):
-            known = list(fields) if meta is None else []
-            what = f"{cls.__name__} has no field {part!r}" if known else f"{part!r} is a number"
+        if part not in fields:
             raise SpecError(
                 Finding(
-                    message=what,
+                    message=f"{'.'.join(parts[:depth]) or cls.__name__} has no field {part!r}",
                     path=whole,
-                    file=origin[0],
-                    line=origin[1],
-                    expected="one of " + ", ".join(known) if known else "a path that ends there",
-                    hint=nearest(part, known),
+                    expected="one of " + ", ".join(fields),
+                    hint=nearest(part, list(fields)),
                 )
             )
-        if isinstance(meta, Branch):
-            cls = meta.of
-    if meta is None:
-        raise SpecError(Finding(message="an empty path", path=whole))
+        meta = fields[part]
+    assert meta is not None, "a path has at least one part"
     return meta
-

@@ -18,7 +18,7 @@ class Facility(Named):
     server_life: float = quantity("year", "life of the servers", low=1.0)
     cost_of_capital: float = number("interest per compounding period", low=1e-4)
     compounding_period: float = quantity("year", "period of the interest", low=1.0)
-    maintenance: float = quantity("%/year", "spares and labour, as a share of server price", high=1.0)
+    maintenance: float = quantity("%/year", "spares and labour over server price", high=1.0)
     utilisation: float = number("share of its life in which a server earns", low=0.01)
     grid_carbon: float = quantity("g/kWh", "carbon of the electricity")
     silicon_carbon: float = quantity("kg/cm2", "carbon of making a die, by area")

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 import attrs
 
 from dse.errors import Finding, SpecError, nearest
-from dse.spec.values import Free
+from dse.spec.values import Choice, Free, Range
 
 PRECISIONS = ("fp32", "bf16", "fp8", "fp4")
 """Number formats, widest first. The model's pytrees hold one value for each."""
@@ -60,7 +60,7 @@ class Leaf:
             return None
         return Finding(
             message=f"found {value!r}",
-            expected="one of " + ", ".join(self.options),
+            expected=self.expectation(),
             hint=nearest(str(value), self.options),
         )
 
@@ -78,7 +78,7 @@ class Leaf:
     def show(self, value: float) -> str:
         """`value` in the declared unit."""
         if self.sort != "quantity":
-            return f"{value:g}"
+            return f"{value:.10g}"
         from dse import units
 
         return units.show(value, self.unit)
@@ -95,6 +95,8 @@ class Leaf:
             return f"a whole number, {self.bounds()}"
         if self.sort == "flag":
             return "true or false"
+        if not self.numeric:
+            return "one of " + ", ".join(self.options) if self.options else "a text"
         if self.unit == "1":
             return f"a number, {self.bounds()}"
         return f'a quantity in {self.unit}, such as "1.5 {self.unit}"'
@@ -107,6 +109,13 @@ class Branch:
     of: type
     doc: str
     named: bool = False
+
+    def fault(self, value: object) -> Finding | None:
+        """What is wrong with `value`, or None; a reference may also hold a choice of specs."""
+        values = value.values if self.named and isinstance(value, Choice) else (value,)
+        wrong = [item for item in values if not isinstance(item, self.of)]
+        expected = f"a value of class {self.of.__name__}"
+        return Finding(message=f"found {wrong[0]!r}"[:80], expected=expected) if wrong else None
 
 
 def quantity(unit: str, doc: str, *, low: float = 0.0, high: float = math.inf, **kw: Any) -> Any:
@@ -141,17 +150,28 @@ def text(doc: str, **kw: Any) -> Any:
 
 def part(of: type, doc: str) -> Any:
     """A nested table; absent, it is the class's zero."""
-    return attrs.field(factory=of, metadata={_KEY: Branch(of=of, doc=doc)})
+    return _branch(Branch(of=of, doc=doc))
 
 
 def reference(of: type, doc: str) -> Any:
     """Another spec, asked for by name, or a table with `base` and what differs."""
-    return attrs.field(factory=of, metadata={_KEY: Branch(of=of, doc=doc, named=True)})
+    return _branch(Branch(of=of, doc=doc, named=True))
+
+
+def _branch(branch: Branch) -> Any:
+    return attrs.field(factory=branch.of, metadata={_KEY: branch}, validator=_validate)
 
 
 def _field(leaf: Leaf, default: object, kw: dict[str, Any]) -> Any:
     kw.setdefault("default", default)
+    if leaf.sort == "count":
+        kw["converter"] = _whole
     return attrs.field(metadata={_KEY: leaf}, validator=_validate, **kw)
+
+
+def _whole(value: Any) -> Any:
+    """A range of a count holds whole numbers, whoever declares it."""
+    return attrs.evolve(value, whole=True) if isinstance(value, Range) else value
 
 
 def _validate(instance: object, attribute: Any, value: object) -> None:
@@ -202,11 +222,6 @@ def spec(kind: str = "") -> Callable[[type[_T]], type[_T]]:
     return wrap
 
 
-def leaf_of(cls: type, name: str) -> Leaf | Branch:
-    """The declaration of one field; KeyError if the class has none of that name."""
-    return fields_of(cls)[name]
-
-
 def fields_of(cls: type) -> dict[str, Leaf | Branch]:
     """Every declared field of a spec class, in order."""
     if cls not in _FIELDS:
@@ -216,6 +231,13 @@ def fields_of(cls: type) -> dict[str, Leaf | Branch]:
 
 
 _FIELDS: dict[type, dict[str, Leaf | Branch]] = {}
+
+
+def spec_path(kind: str, path: str) -> tuple[str, ...]:
+    """The parts of a dotted path into a spec, without the leading kind name that it may have."""
+    parts = tuple(path.split("."))
+    leading = len(parts) > 1 and parts[0] == kind and kind not in fields_of(KINDS[kind])
+    return parts[1:] if leading else parts
 
 
 def walk(instance: object, prefix: str = "") -> Iterator[tuple[str, Leaf, Any]]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
+
+from dse.spec.workload import PHASES
 
 
 @attrs.frozen
@@ -10,7 +14,8 @@ class Metric:
     """One figure of a result. The model's values are SI; `unit` is how people see it.
 
     `named` marks names that carry their unit (usd_per_chip_hour): output files hold those in
-    `unit`, all others in SI.
+    `unit`, all others in SI. `phases` are those in which the figure means something: a fleet that
+    only decodes has no time to the first token.
     """
 
     name: str
@@ -18,6 +23,7 @@ class Metric:
     doc: str
     better: str = "max"
     named: bool = False
+    phases: tuple[str, ...] = PHASES
 
     def written(self, value: float) -> float:
         """An SI value as output files hold it."""
@@ -31,9 +37,14 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("tokens_per_s", "1/s", "tokens of the system in a second"),
         Metric("tokens_per_s_per_chip", "1/s", "tokens of one chip in a second"),
-        Metric("tokens_per_s_per_user", "1/s", "tokens one user receives in a second"),
-        Metric("ttft_s", "ms", "time to the first token", "min"),
-        Metric("tpot_s", "ms", "time per output token", "min"),
+        Metric(
+            "tokens_per_s_per_user",
+            "1/s",
+            "tokens one user receives in a second",
+            phases=("decode",),
+        ),
+        Metric("ttft_s", "ms", "time to the first token", "min", phases=("prefill",)),
+        Metric("tpot_s", "ms", "time per output token", "min", phases=("decode",)),
         Metric("step_time_s", "s", "time of one step", "min"),
         Metric("mfu", "1", "model FLOPs utilisation of the matrix peak"),
         Metric("batch", "1", "sequences in flight, rounded down"),
@@ -52,9 +63,23 @@ METRICS: dict[str, Metric] = {
         Metric("system_cost_usd", "USD", "price of the system on the price basis", "min"),
         Metric("die_area_mm2", "mm2", "area of a compute die", "min", True),
         Metric("memory_used", "1", "share of usable memory that the operating point fills"),
-        Metric("days", "day", "time to the token budget of a training run", "min", True),
+        Metric(
+            "days",
+            "day",
+            "time to the token budget of a training run",
+            "min",
+            True,
+            phases=("pretrain",),
+        ),
     )
 }
+
+
+def meaningful(phases: Iterable[str]) -> tuple[str, ...]:
+    """Names of the metrics that mean something in any of the phases, in order."""
+    asked = set(phases)
+    return tuple(name for name, metric in METRICS.items() if asked & set(metric.phases))
+
 
 CONSTRAINED: dict[str, str] = {
     "tpot": "tpot_s",

@@ -21,7 +21,7 @@ class Node(Named):
     defect_density: float = quantity("1/cm2", "defects per area, D0")
     clustering: float = number("alpha of the negative binomial yield", low=0.1, high=1000.0)
     reticle: float = quantity("mm2", "largest die that one exposure prints", low=1e-6)
-    design_cost: float = quantity("USD", "one-time engineering of one die design, tape-out included")
+    design_cost: float = quantity("USD", "one-time engineering of a die design, tape-out included")
     flop_energy: float = quantity(
         "pJ/FLOP", "a dense BF16 FLOP at the nominal voltage, operand movement included"
     )
@@ -51,6 +51,7 @@ class Array:
     rows: float = count("cells along the contraction", low=1, high=4096)
     columns: float = count("cells along the outputs", low=1, high=4096)
     load: float = count("rows of stationary operand loaded in a cycle", low=1, high=4096)
+    accumulator: float = quantity("KiB", "SRAM of partial sums below one column")
     rates: Rates = part(Rates, "operations per cell and cycle by precision")
 
     @property

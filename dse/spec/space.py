@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 
 import attrs
 
-from dse.spec.fields import Branch, Leaf, fields_of
+from dse.errors import Finding, SpecError
+from dse.spec.document import declaration
+from dse.spec.fields import Branch, Leaf, Source, fields_of
 from dse.spec.values import Free, Uncertain
 
 _T = TypeVar("_T")
@@ -29,15 +31,24 @@ def parameters(instance: Any) -> dict[str, Free]:
 
 
 def bind(instance: _T, values: Mapping[str, Any]) -> _T:
-    """A copy in which each dotted path holds the value given."""
-    for path, value in values.items():
-        instance = _bind(instance, path.split("."), value)
+    """A copy in which each dotted path holds the value given, in SI.
+
+    A spec is bound before what lies inside it. SpecError for an unknown path, for a value that
+    its field does not take, and for a path through a choice that is not bound.
+    """
+    for path in sorted(values, key=lambda path: path.count(".")):
+        parts = path.split(".")
+        declaration(type(instance), tuple(parts), path)
+        instance = _bind(instance, parts, values[path], path)
     return instance
 
 
-def _bind(instance: Any, parts: list[str], value: Any) -> Any:
+def _bind(instance: Any, parts: list[str], value: Any, path: str) -> Any:
+    if isinstance(instance, Free):
+        above = path.removesuffix("." + ".".join(parts))
+        raise SpecError(Finding(message=f"{above} is free itself", path=path, hint="bind it first"))
     if len(parts) > 1:
-        value = _bind(getattr(instance, parts[0]), parts[1:], value)
+        value = _bind(getattr(instance, parts[0]), parts[1:], value, path)
     return attrs.evolve(instance, **{parts[0]: value})
 
 
@@ -48,19 +59,20 @@ def look_up(instance: Any, path: str) -> Any:
     return instance
 
 
-def source_of(instance: Any, path: str) -> Any:
-    """The source of a leaf: the outermost spec that speaks of it, by its longest path."""
+def source_of(instance: Any, path: str) -> Source | None:
+    """The source of a leaf: of all specs on the way the longest path, of equals the outermost."""
     parts = path.split(".")
+    best, length = None, 0
     for depth in range(len(parts)):
         sources = getattr(instance, "sources", None) or {}
-        for end in range(len(parts), depth, -1):
-            head = ".".join(parts[depth:end])
-            if head in sources:
-                return sources[head]
+        for end in range(len(parts), max(depth, length), -1):
+            if (head := ".".join(parts[depth:end])) in sources:
+                best, length = sources[head], end
+                break
         instance = getattr(instance, parts[depth])
         if isinstance(instance, Free):
-            return None
-    return None
+            break
+    return best
 
 
 def fixed(instance: _T) -> _T:
@@ -70,14 +82,10 @@ def fixed(instance: _T) -> _T:
         value = getattr(instance, name)
         value = value.typical() if isinstance(value, Free) else value
         changes[name] = fixed(value) if isinstance(meta, Branch) else value
-    return attrs.evolve(instance, **changes)  # type: ignore[type-var]
+    made: _T = attrs.evolve(instance, **changes)  # type: ignore[misc]
+    return made
 
 
 def leaf_at(cls: type, path: str) -> Leaf | Branch:
-    """The declaration at a dotted path of a class."""
-    *head, last = path.split(".")
-    for part in head:
-        meta = fields_of(cls)[part]
-        assert isinstance(meta, Branch), path
-        cls = meta.of
-    return fields_of(cls)[last]
+    """The declaration at a dotted path of a class; SpecError names the nearest field."""
+    return declaration(cls, tuple(path.split(".")), path)

@@ -1,23 +1,34 @@
-"""Studies: a system with free parameters, what is asked of it, what is wanted, within which limits."""
+"""Studies: a system with free parameters, what is asked of it, what is wanted, within limits."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import Any, NoReturn
 
 import attrs
 
 from dse import units
-from dse.errors import Finding, InputError, SpecError, UnitError, nearest
+from dse.errors import Finding, InputError, SpecError, nearest
 from dse.spec.catalog import STUDY, Catalog
-from dse.spec.document import Document, lay, leaf_paths, read
+from dse.spec.document import (
+    Document,
+    Origin,
+    Path,
+    at_reference,
+    declaration,
+    read,
+)
 from dse.spec.facility import PRICE_BASES, Facility
+from dse.spec.fields import Leaf, spec_path
 from dse.spec.lines import load_toml
-from dse.spec.load import build, load, setting
+from dse.spec.load import SETTING, build_laid, load, setting
 from dse.spec.metrics import CONSTRAINED, LATENCIES, METRICS
+from dse.spec.raw import shown
 from dse.spec.space import parameters
 from dse.spec.system import System
+from dse.spec.values import is_free
 from dse.spec.workload import LanguageModel, Software, Workload
 
 METHODS = ("nsga2", "random", "exact")
@@ -38,7 +49,7 @@ class Task:
 
 @attrs.frozen(kw_only=True)
 class Constraint:
-    """`name` (a metric, as METRICS has it) of a workload, or of all, at most or at least `limit`."""
+    """`metric` of a workload, or of all, at most or at least `limit`; `name` as the file has it."""
 
     text: str
     name: str
@@ -72,10 +83,21 @@ def load_study(name: str, catalog: Catalog, settings: Iterable[tuple[str, str]] 
     """A study by name or file; SpecError with every fault. `settings` lay over its system."""
     file = catalog.find(STUDY, name)
     data, lines = load_toml(file)
-    document = Document(kind=STUDY, data=data, file=str(file))
-    document.origins = {path: (str(file), line) for path, line in lines.items()}
+    origins = {path: Origin(str(file), line) for path, line in lines.items()}
+    document = Document(kind=STUDY, data=data, file=str(file), origins=origins)
+    return read_study(document, catalog, settings)
+
+
+def read_study(
+    document: Document, catalog: Catalog, settings: Iterable[tuple[str, str]] = ()
+) -> Study:
+    """The study that a document describes, as load_study."""
+    found = document.data.get("kind")
+    if found != STUDY:
+        message = f"found kind {found!r}" if found is not None else "no kind"
+        raise SpecError(document.finding(("kind",), message, f'kind = "{STUDY}"'))
     reader = _Reader(document, catalog)
-    study = reader.study(file.stem, list(settings))
+    study = reader.study(FilePath(document.file).stem, list(settings))
     if reader.findings or study is None:
         raise SpecError(dict.fromkeys(reader.findings))
     return study
@@ -89,12 +111,7 @@ class _Reader:
 
     def study(self, stem: str, settings: list[tuple[str, str]]) -> Study | None:
         data = self.document.data
-        for key in data:
-            if key not in _KEYS:
-                expected = "one of " + ", ".join(_KEYS)
-                self._note((key,), f"unknown field {key!r}", expected, nearest(key, _KEYS))
-        if data.get("kind") != STUDY:
-            self._note(("kind",), f"found kind {data.get('kind')!r}", f'kind = "{STUDY}"')
+        self._known((), data, _KEYS)
         if data.get("name") != stem:
             self._note(("name",), f"name {data.get('name')!r} is not the file's", f'"{stem}"')
         system = self._system(settings)
@@ -102,12 +119,12 @@ class _Reader:
         search = self._table("search", ("method", "budget", "seed"))
         made = {
             "references": self._references(),
-            "price_basis": self._word("price_basis", PRICE_BASES, data.get("price_basis")),
+            "price_basis": self._word(("price_basis",), PRICE_BASES, data.get("price_basis")),
             "objectives": self._objectives(),
-            "constraints": self._constraints({task.workload.name for task in tasks}),
-            "software": self._named(Software, "software", data.get("software", "default")),
-            "facility": self._named(Facility, "facility", data.get("facility", "hyperscale-us")),
-            "method": self._word("search.method", METHODS, search.get("method", "nsga2")),
+            "constraints": self._constraints(),
+            "software": self._named(Software, ("software",), data.get("software", "default")),
+            "facility": self._named(Facility, ("facility",), data.get("facility", "hyperscale-us")),
+            "method": self._word(("search", "method"), METHODS, search.get("method", "nsga2")),
             "budget": self._whole("budget", search.get("budget", 2000), 1),
             "seed": self._whole("seed", search.get("seed", 0), 0),
         }
@@ -118,93 +135,99 @@ class _Reader:
             name=stem, doc=doc, file=self.document.file, system=system, tasks=tasks, **made
         )
 
-    def _note(self, path: tuple[str, ...], message: str, expected: str = "", hint: str = "") -> None:
-        self.findings.append(
-            self.document.finding(path, message, expected=expected, hint=hint)
-        )
+    def _note(self, path: Path, message: str, expected: str = "", hint: str = "") -> None:
+        self.findings.append(self.document.finding(path, message, expected, hint))
 
-    def _absorb(self, error: InputError, path: tuple[str, ...]) -> None:
-        file, line = self.document.origin(path)
-        for f in error.findings:
-            placed = f if f.file and f.line else attrs.evolve(f, file=file, line=line)
-            whole = f if f.path else attrs.evolve(placed, path=".".join(path))
-            self.findings.append(attrs.evolve(placed, path=f.path or whole.path))
+    def _absorb(self, error: InputError, path: Path) -> None:
+        self.findings += at_reference(error, self.document, path).findings
 
-    def _table(self, key: str, allowed: tuple[str, ...] = ()) -> Mapping[str, Any]:
+    def _known(self, path: Path, table: Mapping[str, Any], allowed: Sequence[str]) -> None:
+        for key in table:
+            if key not in allowed:
+                expected = "one of " + ", ".join(allowed)
+                self._note((*path, key), f"unknown field {key!r}", expected, nearest(key, allowed))
+
+    def _table(self, key: str, allowed: Sequence[str] = ()) -> Mapping[str, Any]:
         raw = self.document.data.get(key, {})
         if not isinstance(raw, Mapping):
-            self._note((key,), f"found {raw!r}", "a table")
+            self._note((key,), f"found {shown(raw)}", "a table")
             return {}
-        for name in raw:
-            if allowed and name not in allowed:
-                hint = nearest(name, allowed)
-                self._note((key, name), f"unknown field {name!r}", ", ".join(allowed), hint)
+        if allowed:
+            self._known((key,), raw, allowed)
         return raw
 
-    def _named(self, of: type, key: str, raw: Any, path: tuple[str, ...] = ()) -> Any:
-        path = path or (key,)
-        if not isinstance(raw, str):
-            self._note(path, f"found {raw!r}", f"the name of a {key}")
-            return None
+    def _flat(self, key: str) -> dict[str, tuple[Path, Any]]:
+        """A table's entries by dotted path, with their own, whether keys were quoted or dotted."""
+        made: dict[str, tuple[Path, Any]] = {}
+        for path, value in _values(self._table(key), ()):
+            dotted = ".".join(path)
+            if dotted in made:
+                self._note((key, *path), f"{dotted} is said twice", "each path once")
+            made[dotted] = ((key, *path), value)
+        return made
+
+    def _named(self, of: type, path: Path, raw: Any) -> Any:
         try:
-            return load(of, raw, self.catalog)
+            return load(of, self._name(of, raw), self.catalog)
         except InputError as error:
             self._absorb(error, path)
             return None
 
-    def _word(self, key: str, words: tuple[str, ...], raw: Any) -> str:
+    def _name(self, of: Any, raw: Any) -> str:
+        """The name of a spec; a path to a file is relative to the study's."""
+        if not isinstance(raw, str):
+            raise SpecError(Finding(message=f"found {shown(raw)}", expected=f"a {of.kind}'s name"))
+        return str(FilePath(self.document.file).parent / raw) if raw.endswith(".toml") else raw
+
+    def _word(self, path: Path, words: tuple[str, ...], raw: Any) -> str:
         if raw not in words:
-            path = tuple(key.split("."))
-            self._note(path, f"found {raw!r}", "one of " + ", ".join(words), nearest(str(raw), words))
+            expected = "one of " + ", ".join(words)
+            self._note(path, f"found {shown(raw)}", expected, nearest(str(raw), words))
             return words[0]
         return str(raw)
 
     def _whole(self, key: str, raw: Any, low: int) -> int:
         if isinstance(raw, bool) or not isinstance(raw, int) or not low <= raw <= 10**9:
-            self._note(("search", key), f"found {raw!r}", f"a whole number, at least {low}")
+            self._note(("search", key), f"found {shown(raw)}", f"a whole number, at least {low}")
             return low
         return raw
 
     def _system(self, settings: list[tuple[str, str]]) -> System | None:
-        raw = self.document.data.get("system")
-        if not isinstance(raw, str):
-            self._note(("system",), f"found {raw!r}", "the name of a system")
-            return None
-        before = len(self.findings)
         try:
-            document = read("system", raw, self.catalog)
+            name = self._name(System, self.document.data.get("system"))
+            document = read("system", name, self.catalog)
         except InputError as error:
             self._absorb(error, ("system",))
             return None
-        space = dict(_flat(self._table("space")))
-        overlaps = _overlapping(list(space))
-        for path, other in overlaps:
-            self._note(("space", path), f"overlaps with {other!r}", "paths none of which holds another")
-        for path, value in space.items():
-            origin = self.document.origin(("space", path))
-            try:
-                document = lay(document, path, value, origin)
-            except InputError as error:
-                self._absorb(error, ("space", path))
-        if len(self.findings) > before:
-            return None
+        given = [(path, setting(text), SETTING) for path, text in settings]
         try:
-            for path, text in settings:
-                document = lay(document, path, setting(text), ("--set", 0))
-            made = build(document, self.catalog)
+            made = build_laid(document, [*self._space(), *given], self.catalog)
         except InputError as error:
-            self._absorb(error, ("space",))
+            self._absorb(error, ("system",))
             return None
         if not parameters(made):
             self._note(("space",), "an empty space", '"chip.dies" = { choice = [2, 4] }')
         return made  # type: ignore[no-any-return]
 
+    def _space(self) -> list[tuple[str, Any, Origin]]:
+        """What the space lays over the system, checked for paths inside each other."""
+        entries = self._flat("space")
+        paths: dict[Path, str] = {}
+        for path in sorted(entries, key=len):
+            parts = spec_path("system", path)
+            above = [paths[head] for n in range(len(parts)) if (head := parts[: n + 1]) in paths]
+            if above:
+                message = f"{path} lies inside {above[0]}"
+                self._note(entries[path][0], message, "paths none of which holds another")
+            paths[parts] = path
+        return [(path, raw, self.document.origin(key)) for path, (key, raw) in entries.items()]
+
     def _references(self) -> tuple[System, ...]:
         raw = self.document.data.get("references", [])
         if not isinstance(raw, list):
-            self._note(("references",), f"found {raw!r}", "a list of systems")
+            self._note(("references",), f"found {shown(raw)}", "a list of systems")
             return ()
-        made = [self._named(System, "system", name, ("references",)) for name in raw]
+        made = [self._named(System, ("references", str(i)), name) for i, name in enumerate(raw)]
         return tuple(system for system in made if system is not None)
 
     def _tasks(self) -> tuple[Task, ...]:
@@ -215,18 +238,14 @@ class _Reader:
         return tuple(t for i, item in enumerate(raw) if (t := self._task(item, str(i))) is not None)
 
     def _task(self, raw: Mapping[str, Any], index: str) -> Task | None:
-        allowed = ("model", "workload", "weight")
-        for key in raw:
-            if key not in allowed:
-                hint = nearest(key, allowed)
-                self._note(("workloads", index, key), f"unknown field {key!r}", "", hint)
-        model = self._named(LanguageModel, "model", raw.get("model"), ("workloads", index, "model"))
-        asked = raw.get("workload")
-        workload = self._named(Workload, "workload", asked, ("workloads", index, "workload"))
+        path = ("workloads", index)
+        self._known(path, raw, ("model", "workload", "weight"))
+        model = self._named(LanguageModel, (*path, "model"), raw.get("model"))
+        workload = self._named(Workload, (*path, "workload"), raw.get("workload"))
         weight = raw.get("weight", 1.0)
         number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
         if not number or not 0 < weight <= 1e9:
-            self._note(("workloads", index, "weight"), f"found {weight!r}", "a number above zero")
+            self._note((*path, "weight"), f"found {shown(weight)}", "a number above zero")
             return None
         if model is None or workload is None:
             return None
@@ -239,58 +258,72 @@ class _Reader:
         for name, sense in raw.items():
             path = ("objectives", name)
             if name not in METRICS:
-                self._note(path, f"unknown metric {name!r}", "", nearest(name, list(METRICS)))
+                expected = "one of " + ", ".join(METRICS)
+                self._note(path, f"unknown metric {name!r}", expected, nearest(name, list(METRICS)))
             elif sense not in ("max", "min"):
-                self._note(path, f"found {sense!r}", '"max" or "min"')
+                self._note(path, f"found {shown(sense)}", '"max" or "min"')
         return dict(raw)
 
-    def _constraints(self, workloads: set[str]) -> tuple[Constraint, ...]:
+    def _constraints(self) -> tuple[Constraint, ...]:
+        tasks = self.document.data.get("workloads")
+        listed = tasks if isinstance(tasks, list) else []
+        tables = [task for task in listed if isinstance(task, Mapping)]
+        workloads = {FilePath(str(task.get("workload"))).stem for task in tables}
         made = []
-        for key, raw in self._table("constraints").items():
-            constraint = self._constraint(key, raw, workloads)
-            if constraint is not None:
-                made.append(constraint)
+        for key, (path, raw) in self._flat("constraints").items():
+            try:
+                made.append(_constraint(key, raw, workloads))
+            except InputError as error:
+                self._absorb(error, path)
         return tuple(made)
 
-    def _constraint(self, key: str, raw: Any, workloads: set[str]) -> Constraint | None:
-        path = ("constraints", key)
-        name, _, workload = key.partition("@")
-        metric = CONSTRAINED.get(name, name if name in METRICS else "")
-        if not metric:
-            known = [*CONSTRAINED, *METRICS]
-            self._note(path, f"unknown limit {name!r}", ", ".join(CONSTRAINED), nearest(name, known))
-            return None
-        if workload and workload not in workloads:
-            self._note(path, f"no workload {workload!r} here", ", ".join(sorted(workloads)))
-            return None
-        match = re.fullmatch(r"\s*(<=|>=)\s*(.+)", raw) if isinstance(raw, str) else None
-        unit = METRICS[metric].unit
-        if not match:
-            self._note(path, f"found {raw!r}", f'"<= 1 {unit}" or ">= 1 {unit}"')
-            return None
-        upper = match[1] == "<="
-        if name in LATENCIES and not upper:
-            self._note(path, "a latency is limited from above", f'"<= 1 {unit}"')
-            return None
-        try:
-            limit = units.parse(match[2], unit)
-        except UnitError as error:
-            self._absorb(error, path)
-            return None
-        return Constraint(
-            text=f"{key} {raw}", name=name, metric=metric, workload=workload, upper=upper, limit=limit
-        )
+
+def _values(table: Mapping[str, Any], above: Path) -> Iterator[tuple[Path, Any]]:
+    """What a table of paths holds, by path: its tables, unless they stand for a value."""
+    for key, value in table.items():
+        path = (*above, key)
+        if isinstance(value, Mapping) and not is_free(value) and not _is_value(path, value):
+            yield from _values(value, path)
+        else:
+            yield path, value
 
 
-def _flat(table: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Space entries by dotted path, whether keys were quoted or dotted."""
-    for path in leaf_paths(table):
-        value: Any = table
-        for part in path:
-            value = value[part]
-        yield ".".join(path), value
+def _is_value(path: Path, table: Mapping[str, Any]) -> bool:
+    """Whether a table stands at a leaf, where none belongs, or for a spec with its base."""
+    dotted = ".".join(path)
+    try:
+        meta = declaration(System, spec_path("system", dotted), dotted)
+    except SpecError:
+        return False
+    return isinstance(meta, Leaf) or "base" in table
 
 
-def _overlapping(paths: list[str]) -> list[tuple[str, str]]:
-    pairs = ((a, b) for a in paths for b in paths if a != b)
-    return [(a, b) for a, b in pairs if a.startswith(b + ".")]
+def _constraint(key: str, raw: Any, workloads: set[str]) -> Constraint:
+    name, at, workload = key.partition("@")
+    metric = CONSTRAINED.get(name, name if name in METRICS else "")
+    if not metric:
+        expected = f"one of {', '.join(CONSTRAINED)}, or a metric"
+        _refuse(f"unknown limit {name!r}", expected, nearest(name, [*CONSTRAINED, *METRICS]))
+    if at and workload not in workloads:
+        known = sorted(workloads)
+        expected = f"one of {', '.join(known)}" if known else "a workload of this study"
+        _refuse(f"no workload is named {workload!r} here", expected, nearest(workload, known))
+    unit = METRICS[metric].unit
+    example = '"<= 0.5"' if unit == "1" else f'"<= 1.5 {unit}"'
+    match = re.fullmatch(r"\s*(<=|>=)\s*(.+)", raw) if isinstance(raw, str) else None
+    if not match:
+        _refuse(f"found {shown(raw)}", f"<= or >= and a limit, such as {example}")
+    if name in LATENCIES and match[1] == ">=":
+        _refuse("a latency limited from below", f"a limit from above, such as {example}")
+    return Constraint(
+        text=f"{key} {raw}",
+        name=name,
+        metric=metric,
+        workload=workload,
+        upper=match[1] == "<=",
+        limit=units.parse(match[2], unit),
+    )
+
+
+def _refuse(message: str, expected: str, hint: str = "") -> NoReturn:
+    raise SpecError(Finding(message=message, expected=expected, hint=hint))

@@ -1,0 +1,242 @@
+"""`dse eval` and `dse compare`: systems under one workload."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from dse.cli.failure import warn
+from dse.cli.options import (
+    Output,
+    Setting,
+    catalogue_of,
+    output_options,
+    set_option,
+    specs_option,
+)
+
+PARTS = ("model", "workload", "software", "facility")
+DEGREES = ("tp", "pp", "ep", "micro_batch", "recompute", "zero")
+_POSITIVE = click.IntRange(min=1)
+
+
+def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say what is asked of a system; the command is called with `asked`."""
+
+    @click.option("-m", "--model", required=True, metavar="NAME", help="Language model.")
+    @click.option("-w", "--workload", required=True, metavar="NAME", help="What is asked of it.")
+    @click.option("--software", default="default", show_default=True, metavar="NAME")
+    @click.option("--facility", default="hyperscale-us", show_default=True, metavar="NAME")
+    @click.option("--price-basis", default="at-cost", show_default=True, metavar="BASIS",
+                  help="What chips are bought at: at-cost, design-partner or merchant.")
+    @click.option("--objective", default="tokens_per_usd", show_default=True, metavar="METRIC",
+                  help="What the best mapping is best in.")
+    @click.option("--chips", type=_POSITIVE,
+                  help="Chips that work on it; default: one scale-up domain.")
+    @click.option("--batch", type=_POSITIVE,
+                  help="Sequences in flight; default: the most that the limits allow.")
+    @click.option("--tp", type=_POSITIVE, help="Fix the tensor parallel degree.")
+    @click.option("--pp", type=_POSITIVE, help="Fix the number of pipeline stages.")
+    @click.option("--ep", type=_POSITIVE, help="Fix the chips that share the experts.")
+    @click.option("--micro-batch", type=_POSITIVE, help="Fix a training micro-batch.")
+    @click.option("--recompute", type=click.IntRange(0, 1), help="Fix recomputation in training.")
+    @click.option("--zero", type=click.Choice(["1", "3"]), help="Fix the ZeRO stage in training.")
+    @set_option
+    @specs_option
+    @output_options
+    @functools.wraps(command)
+    def wrapped(output: Output, **asked: Any) -> Any:
+        subject = {name: asked.pop(name) for name in ("system", "systems") if name in asked}
+        return command(**subject, output=output, asked=asked)
+
+    return wrapped
+
+
+@click.command("eval", short_help="Evaluate a system under a workload.")
+@click.argument("system")
+@question_options
+def eval_command(system: str, output: Output, asked: dict[str, Any]) -> None:
+    """Evaluate SYSTEM: every metric, what binds it, where time, memory, power and money go.
+
+    The mapping is the best of all legal ones that keep the limits, the batch the largest,
+    unless given. --set reaches the system's leaves, and with a leading model., workload.,
+    software. or facility. those specs' leaves.
+
+    \b
+    dse eval trn2-ultraserver -m llama-3.3-70b -w chat-decode
+    dse eval trn4-ultraserver -m llama-3.3-70b -w chat-decode --set chip.memory.stacks=12
+    """
+    from dse.report.evaluation import evaluation_view, shortfall
+
+    document = _documents((system,), asked)[0]
+    if output.as_json:
+        output.document(document)
+    else:
+        output.show(*evaluation_view(document))
+    if not document["feasible"]:
+        from dse.errors import NothingFeasible
+
+        raise NothingFeasible(shortfall(document))
+
+
+@click.command("compare", short_help="Show systems side by side under a workload.")
+@click.argument("systems", nargs=-1, required=True)
+@question_options
+def compare_command(systems: tuple[str, ...], output: Output, asked: dict[str, Any]) -> None:
+    """Show SYSTEMS side by side under one workload, at its precisions and one price basis.
+
+    A system that cannot meet the limits is shown with what it breaks.
+
+    \b
+    dse compare trn2-ultraserver gb200-nvl72 -m llama-3.3-70b -w chat-decode
+    """
+    from dse.errors import NothingFeasible
+    from dse.report.evaluation import comparison_view, shortfall
+
+    documents = _documents(systems, asked)
+    if output.as_json:
+        output.document(documents)
+    else:
+        output.show(*comparison_view(documents))
+    infeasible = [document for document in documents if not document["feasible"]]
+    if len(infeasible) == len(documents):
+        raise NothingFeasible("\n".join(map(shortfall, infeasible)))
+    for document in infeasible:
+        warn(f"Note: {shortfall(document)}")
+
+
+def _documents(names: tuple[str, ...], asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """Evaluates systems; reads and checks everything before JAX is imported."""
+    import attrs
+
+    catalogue = catalogue_of(asked["specs"])
+    of_part, of_system = _divided(asked["settings"])
+    _check_words(asked)
+    systems = [_system(name, catalogue, of_system) for name in names]
+    parts = _parts(asked, catalogue, of_part)
+    if asked["chips"]:
+        parts["workload"] = attrs.evolve(parts["workload"], chips=float(asked["chips"]))
+    pinned = {name: int(asked[name]) for name in DEGREES if asked[name] is not None}
+    for system in systems:
+        _note_free(system)
+
+    from dse.model.evaluator import Question, evaluate
+    from dse.model.pytree import lower, stack
+    from dse.report.evaluation import evaluation_document
+    from dse.spec.metrics import METRICS
+    from dse.spec.space import fixed
+
+    objective = asked["objective"]
+    question = Question(
+        **parts,
+        price_basis=asked["price_basis"],
+        objective=objective,
+        sense=METRICS[objective].better,
+    )
+    bound = [fixed(system) for system in systems]
+    found = evaluate(
+        stack([lower(system) for system in bound]),
+        question,
+        pinned=pinned or None,
+        batch=asked["batch"],
+    )
+    return [evaluation_document(found, i, each, question) for i, each in enumerate(bound)]
+
+
+def _divided(settings: tuple[Setting, ...]) -> tuple[dict[str, list[Setting]], list[Setting]]:
+    """--set assignments of model, workload, software and facility, and those of the system."""
+    of_part: dict[str, list[Setting]] = {name: [] for name in PARTS}
+    of_system = []
+    for path, text in settings:
+        head, _, rest = path.partition(".")
+        if head in of_part and rest:
+            of_part[head].append((rest, text))
+        else:
+            of_system.append((path, text))
+    return of_part, of_system
+
+
+def _check_words(asked: dict[str, Any]) -> None:
+    from dse.errors import UsageError, nearest
+    from dse.spec.facility import PRICE_BASES
+    from dse.spec.metrics import METRICS
+
+    words = (
+        ("--objective", "objective", tuple(METRICS)),
+        ("--price-basis", "price_basis", PRICE_BASES),
+    )
+    for option, key, known in words:
+        if asked[key] not in known:
+            hint = nearest(asked[key], known) or f"one of {', '.join(known)}"
+            raise UsageError(f"{option} {asked[key]!r} is not known; {hint}")
+
+
+def _parts(
+    asked: dict[str, Any], catalogue: Any, settings: dict[str, list[Setting]]
+) -> dict[str, Any]:
+    """Model, workload, software, facility; every fault of all of them at once."""
+    from dse.errors import InputError
+    from dse.spec.fields import KINDS
+    from dse.spec.load import load
+
+    made: dict[str, Any] = {}
+    findings: list[Any] = []
+    for name in PARTS:
+        try:
+            made[name] = load(KINDS[name], asked[name], catalogue, settings[name])
+        except InputError as error:
+            findings += error.findings
+    if findings:
+        raise InputError(findings)
+    return made
+
+
+def _system(name: str, catalogue: Any, settings: list[Setting]) -> Any:
+    """A system; where a chip of that name exists, the error names systems that carry it."""
+    import attrs
+
+    from dse.errors import UnknownNameError
+    from dse.spec.load import load
+    from dse.spec.system import System
+
+    try:
+        return load(System, name, catalogue, settings)
+    except UnknownNameError as error:
+        others = [e.kind for e in catalogue.entries if e.name == name and e.kind]
+        if not others:
+            raise
+        hint = f"{name!r} is a {others[0]}, and a system is asked for"
+        if "chip" in others and (holders := _holders(name, catalogue)):
+            hint += f"; systems of it: {', '.join(holders)}"
+        raise UnknownNameError(attrs.evolve(error.findings[0], hint=hint)) from None
+
+
+def _holders(chip: str, catalogue: Any) -> list[str]:
+    """Systems that are made of a chip."""
+    from dse.errors import InputError
+    from dse.spec.document import read
+
+    found = []
+    for entry in catalogue.entries:
+        if entry.kind != "system":
+            continue
+        try:
+            data = read("system", entry.name, catalogue).data
+        except InputError:
+            continue
+        held = data.get("chip")
+        if chip in (held, held.get("base") if isinstance(held, dict) else None):
+            found.append(entry.name)
+    return sorted(found)
+
+
+def _note_free(system: Any) -> None:
+    from dse.spec.space import free_values
+
+    paths = [path for path, _ in free_values(system)]
+    if paths:
+        listed = ", ".join(paths[:5]) + (", ..." if len(paths) > 5 else "")
+        warn(f"Note: {system.name} leaves {listed} free; its first or most likely value is taken.")

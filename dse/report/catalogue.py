@@ -1,0 +1,126 @@
+"""The catalogue as people ask for it: by kind, by name, by file, and with its faults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from dse.errors import Finding, InputError, SpecError, UnknownNameError, nearest
+from dse.report.terminal import Column, heading, table
+from dse.spec.catalog import STUDY, Catalog, Entry, kinds, shipped
+from dse.spec.load import check_file
+
+_PLURALS = {"memory": "memories", "facility": "facilities", "study": "studies"}
+
+
+def kind_of(word: str) -> str:
+    """The kind that a word names, in singular or plural; UnknownNameError with the nearest."""
+    words = {kind: kind for kind in kinds()}
+    words |= {_PLURALS.get(kind, f"{kind}s"): kind for kind in kinds()}
+    if word.lower() in words:
+        return words[word.lower()]
+    raise UnknownNameError(
+        Finding(
+            message=f"no kind is called {word!r}",
+            expected="one of " + ", ".join(kinds()),
+            hint=nearest(word.lower(), list(words)),
+        )
+    )
+
+
+def entries_of(catalogue: Catalog, word: str | None) -> list[Entry]:
+    """All entries, or those of one kind, ordered by kind and name."""
+    order = {kind: index for index, kind in enumerate(kinds())}
+    wanted = kind_of(word) if word else None
+    chosen_entries = [e for e in catalogue.entries if wanted in (None, e.kind)]
+    return sorted(chosen_entries, key=lambda e: (order.get(e.kind, len(order)), e.kind, e.name))
+
+
+def list_view(entries: Sequence[Entry]) -> list[Any]:
+    """One table a kind."""
+    parts: list[Any] = []
+    wide = max((len(entry.name) for entry in entries), default=0)
+    for kind, group in groupby(entries, key=lambda entry: entry.kind):
+        listed = list(group)
+        names = [entry.name.ljust(wide) for entry in listed]
+        docs = [entry.doc for entry in listed]
+        title = _PLURALS.get(kind, f"{kind}s") if kind else "files that are no spec"
+        parts += [heading(title), table([Column("name", names), Column("what", docs, fold=True)])]
+    return parts
+
+
+def resolve(catalogue: Catalog, name: str, word: str | None) -> Entry:
+    """The one entry of a name or file; an error says which kinds hold the name."""
+    wanted = kind_of(word) if word else None
+    if name.endswith(".toml"):
+        return _entry_of_file(Path(name))
+    found = [e for e in catalogue.entries if e.name == name and wanted in (None, e.kind)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(sorted(entry.kind for entry in found))
+        message = f"{name!r} is the name of several kinds: {listed}"
+        raise UnknownNameError(Finding(message=message, hint="say which with --kind"))
+    raise _unknown(catalogue, name, wanted)
+
+
+def _unknown(catalogue: Catalog, name: str, kind: str | None) -> UnknownNameError:
+    names = sorted({e.name for e in catalogue.entries if kind in (None, e.kind)})
+    hint = nearest(name, names) or f"dse list {kind or ''}".strip() + " shows all names"
+    return UnknownNameError(
+        Finding(message=f"no {kind or 'spec or study'} is named {name!r}", hint=hint)
+    )
+
+
+def _entry_of_file(file: Path) -> Entry:
+    """The head of a file; SpecError where it cannot be read or has no known kind."""
+    from dse.spec.lines import load_toml
+
+    data, lines = load_toml(file)
+    kind = data.get("kind")
+    if kind not in kinds():
+        raise SpecError(
+            Finding(
+                message=f"found kind {kind!r}",
+                path="kind",
+                file=str(file),
+                line=lines.get(("kind",), 0),
+                expected="one of " + ", ".join(kinds()),
+                hint=nearest(str(kind), kinds()),
+            )
+        )
+    return Entry(name=str(data.get("name", file.stem)), kind=kind, doc="", file=file)
+
+
+def chosen(catalogue: Catalog, names: Sequence[str]) -> list[Entry]:
+    """The entries of names and files, all of the catalogue where none is given."""
+    if not names:
+        return list(catalogue.entries)
+    made = []
+    for name in names:
+        if name.endswith(".toml"):
+            made.append(Entry(name=name, kind="", doc="", file=Path(name)))
+            continue
+        found = [entry for entry in catalogue.entries if entry.name == name]
+        if not found:
+            raise _unknown(catalogue, name, None)
+        made += found
+    return made
+
+
+def faults(entry: Entry, catalogue: Catalog) -> list[Finding]:
+    """Every fault of one file; in the shipped catalogue numbers without a source too."""
+    try:
+        kind = entry.kind if entry.kind in kinds() else _entry_of_file(entry.file).kind
+        if kind != STUDY:
+            place = entry.file.resolve()
+            sourced = any(place.is_relative_to(folder) for folder in shipped())
+            return check_file(entry.file, kind, catalogue, sourced=sourced)
+        from dse.spec.study import load_study
+
+        load_study(str(entry.file), catalogue)
+    except InputError as error:
+        return list(error.findings)
+    return []

@@ -1,0 +1,90 @@
+"""How a search stands, on stderr: a live bar on a terminal, else a line every few seconds."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from dse.report.figures import digits
+
+INTERVAL = 5.0
+"""Seconds between two lines where there is no terminal."""
+
+
+class Reporter(Protocol):
+    """Takes each batch's progress."""
+
+    def update(self, progress: Any) -> None: ...
+
+
+def summary(progress: Any) -> str:
+    """One line: designs, speed, feasible share, front, hypervolume, time left."""
+    return (
+        f"{progress.evaluated:,}/{progress.budget:,} designs, "
+        f"{digits(progress.designs_per_s, 3)}/s, "
+        f"{100 * progress.feasible_share:.0f} % feasible, "
+        f"front {progress.front_size}, hypervolume {progress.hypervolume:.3f}, "
+        f"{duration(progress.seconds_left)} left"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 12 s, 3:04 or 1:02:03."""
+    whole = int(seconds + 0.5)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Lines:
+    """A line at the first batch, every INTERVAL seconds and at the last one."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.last = -INTERVAL
+
+    def update(self, progress: Any) -> None:
+        """Writes a line if it is time."""
+        now = time.monotonic()
+        if now - self.last >= INTERVAL or progress.evaluated >= progress.budget:
+            self.last = now
+            print(f"{self.name}: {summary(progress)}", file=sys.stderr, flush=True)
+
+
+class Bar:
+    """A bar and, below it, how the search stands."""
+
+    def __init__(self, bar: Any, detail: Any, name: str) -> None:
+        self.bar = bar
+        self.detail = detail
+        self.task = bar.add_task(name, total=None)
+
+    def update(self, progress: Any) -> None:
+        """Moves the bar."""
+        self.bar.update(self.task, total=progress.budget, completed=progress.evaluated)
+        self.detail.plain = summary(progress)
+
+
+@contextmanager
+def reporting(name: str) -> Iterator[Reporter]:
+    """The reporter of one search, by what stderr is."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield Lines(name)
+        return
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+    from rich.text import Text
+
+    console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")))
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
+    bar = Progress(*columns, console=console)
+    detail = Text("preparing: the first designs wait for compiled programs")
+    with Live(Group(bar, detail), console=console, transient=True, refresh_per_second=8):
+        yield Bar(bar, detail, name)

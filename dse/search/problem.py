@@ -1,0 +1,318 @@
+"""A study as a search problem: level indices in, objectives and margins of every rule out.
+
+Levels are bound once, in the language; what a level changes in the model's leaves becomes a table,
+and a batch of designs is one gather per changed leaf.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from operator import attrgetter
+from typing import Any
+
+import attrs
+import jax
+import numpy as np
+
+import dse
+from dse.errors import SpecError
+from dse.model.evaluator import Evaluation, Question, evaluate
+from dse.model.programs import source_hash
+from dse.model.pytree import lower, stack
+from dse.search.protocol import Evaluations, Parameter
+from dse.spec.fields import Leaf
+from dse.spec.metrics import LATENCIES, METRICS
+from dse.spec.space import bind, fixed, leaf_at, parameters
+from dse.spec.study import Constraint, Study, Task
+from dse.spec.system import System
+
+PER_TOKEN = ("usd_per_mtok", "gco2e_per_mtok")
+"""Metrics of a mix that are sums over workloads, weighted by their shares of tokens."""
+
+RATES = ("tokens_per_s", "tokens_per_s_per_chip", "tokens_per_usd", "tokens_per_joule", "mfu")
+"""Metrics of a mix whose inverses are such sums: time, dollars, joules for a token."""
+
+WORST = {"tpot_s": np.max, "ttft_s": np.max, "step_time_s": np.max, "tokens_per_s_per_user": np.min}
+"""Metrics of a mix that its worst workload gives."""
+
+PEAKS = ("average_power_w", "memory_used", "days", "batch")
+"""Metrics of a mix that are largest over its workloads."""
+
+
+@attrs.define(slots=False)
+class StudyProblem:
+    """Implements `dse.search.protocol.Problem` for a study."""
+
+    study: Study
+
+    def __attrs_post_init__(self) -> None:
+        if not self.parameters:
+            raise SpecError(f"study {self.study.name} has no free parameters")
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.study.name
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The free leaves; numbers and counts are ordered, specs and words are not."""
+        made = []
+        for path, value in parameters(self.study.system).items():
+            leaf = leaf_at(System, path)
+            levels = value.levels()
+            ordered = isinstance(leaf, Leaf) and leaf.numeric
+            made.append(Parameter(path=path, levels=levels, ordered=ordered))
+        return tuple(made)
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of the objectives."""
+        return tuple(self.study.objectives)
+
+    @property
+    def senses(self) -> tuple[str, ...]:
+        """"max" or "min" for each objective."""
+        return tuple(self.study.objectives.values())
+
+    @cached_property
+    def rules(self) -> tuple[str, ...]:
+        """Names of all rules: of the model, then the study's own."""
+        return tuple(self._margins(self._evaluate(self._stacked(self._first()))))
+
+    @property
+    def references(self) -> Sequence[System]:
+        """The systems that are shown beside the designs."""
+        return self.study.references
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the study with all its specs, and of this version of the model."""
+        study = attrs.evolve(self.study, file="", budget=1, seed=0, method="nsga2", doc="")
+        content = f"{dse.__version__} {source_hash()} {study!r}"
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def evaluate(self, levels: np.ndarray) -> Evaluations:
+        """Evaluations of [n, p] level indices."""
+        found = self._evaluate(self._stacked(levels))
+        metrics = self._mixed(found)
+        margins = self._margins(found)
+        return Evaluations(
+            objectives=np.stack([metrics[name] for name in self.objectives], axis=1),
+            margins=np.stack(list(margins.values()), axis=1),
+            metrics=metrics,
+            mapping=[self._mapping(found, index) for index in range(len(levels))],
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """What a reader of the run folder needs, references evaluated."""
+        study = self.study
+        return {
+            "study": study.name,
+            "doc": study.doc,
+            "system": study.system.name,
+            "price_basis": study.price_basis,
+            "software": study.software.name,
+            "facility": study.facility.name,
+            "workloads": [_task(task) for task in study.tasks],
+            "space": self.size,
+            "parameters": [_parameter(p) for p in self.parameters],
+            "objectives": dict(study.objectives),
+            "constraints": [constraint.text for constraint in study.constraints],
+            "rules": list(self.rules),
+            "references": self.evaluate_references(),
+            "version": dse.__version__,
+        }
+
+    @property
+    def size(self) -> int:
+        """Designs of the space."""
+        size = 1
+        for parameter in self.parameters:
+            size *= len(parameter.levels)
+        return size
+
+    def evaluate_references(self) -> list[dict[str, Any]]:
+        """Each reference at its best operating point, with the rules that it breaks."""
+        made = []
+        for system in self.references:
+            found = self._evaluate(stack([lower(fixed(system))]))
+            margins = {name: float(v[0]) for name, v in self._margins(found).items()}
+            violated = [name for name, value in margins.items() if value < 0.0]
+            made.append(
+                {
+                    "name": system.name,
+                    "design": self._design(system),
+                    "mapping": self._mapping(found, 0),
+                    "metrics": {n: float(v[0]) for n, v in self._mixed(found).items()},
+                    "margins": margins,
+                    "feasible": not violated,
+                    "violated": violated,
+                }
+            )
+        return made
+
+    def _design(self, system: System) -> dict[str, Any]:
+        """What a system has at the paths that the study searches."""
+        values = {p.path: attrgetter(p.path)(system) for p in self.parameters}
+        return {path: getattr(value, "name", value) for path, value in values.items()}
+
+    def initial(self) -> np.ndarray:
+        """[m, p] level indices of the designs of the space that are nearest to the references."""
+        rows = [
+            [_nearest(parameter, attrgetter(parameter.path)(system)) for parameter in self.parameters]
+            for system in self.references
+        ]
+        return np.asarray(rows, np.int64).reshape(-1, len(self.parameters))
+
+    def bound(self, levels: Sequence[int]) -> System:
+        """One design as a spec."""
+        chosen = {p.path: p.levels[i] for p, i in zip(self.parameters, levels, strict=True)}
+        return fixed(bind(self.study.system, chosen))
+
+    def _first(self) -> np.ndarray:
+        return np.zeros((1, len(self.parameters)), np.int64)
+
+    @cached_property
+    def _questions(self) -> tuple[Question, ...]:
+        study = self.study
+        first, sense = next(iter(study.objectives.items()))
+        return tuple(
+            Question(
+                model=task.model,
+                workload=_limited(task, study.constraints),
+                software=study.software,
+                facility=study.facility,
+                price_basis=study.price_basis,
+                objective=first,
+                sense=sense,
+            )
+            for task in study.tasks
+        )
+
+    @cached_property
+    def _tables(self) -> tuple[list[np.ndarray], list[tuple[int, int, np.ndarray]]]:
+        """Leaves of the first design, and (leaf, parameter, values by level) of what changes."""
+        start = {p.path: p.levels[0] for p in self.parameters}
+        base = fixed(bind(self.study.system, start))
+        leaves = [np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(lower(base))]
+        changes: list[tuple[int, int, np.ndarray]] = []
+        for index, parameter in enumerate(self.parameters):
+            bound = (bind(base, {parameter.path: level}) for level in parameter.levels)
+            columns = np.asarray([jax.tree.leaves(lower(fixed(b))) for b in bound], np.float32)
+            varying = np.flatnonzero((columns != columns[0]).any(axis=0))
+            changes.extend((int(leaf), index, columns[:, leaf]) for leaf in varying)
+        return leaves, changes
+
+    def _stacked(self, levels: np.ndarray) -> System:
+        """[n, p] level indices as a lowered System with leaves [n]."""
+        leaves, changes = self._tables
+        columns = [np.full(len(levels), leaf, np.float32) for leaf in leaves]
+        for leaf, parameter, values in changes:
+            columns[leaf] = values[levels[:, parameter]]
+        structure = jax.tree.structure(lower(fixed(self.study.system)))
+        return jax.tree.unflatten(structure, columns)
+
+    def _evaluate(self, systems: System) -> list[Evaluation]:
+        return [evaluate(systems, question) for question in self._questions]
+
+    def _margins(self, found: list[Evaluation]) -> dict[str, np.ndarray]:
+        """The least margin of each rule over all workloads; the study's own limits last."""
+        margins = {
+            name: np.min([each.margins[name] for each in found], axis=0)
+            for name in found[0].margins
+        }
+        for constraint in self.study.constraints:
+            if constraint.name not in LATENCIES:
+                margins[constraint.text] = self._limit(constraint, found)
+        return {name: np.asarray(value, np.float64) for name, value in margins.items()}
+
+    def _limit(self, constraint: Constraint, found: list[Evaluation]) -> np.ndarray:
+        sign = 1.0 if constraint.upper else -1.0
+        scale = abs(constraint.limit) or 1.0
+        tasks = zip(found, self.study.tasks, strict=True)
+        values = [
+            each.metrics[constraint.metric]
+            for each, task in tasks
+            if constraint.workload in ("", task.workload.name)
+        ]
+        return np.min([sign * (constraint.limit - v) / scale for v in values], axis=0)
+
+    def _mixed(self, found: list[Evaluation]) -> dict[str, np.ndarray]:
+        """Metrics of the mix of workloads, SI, float64."""
+        weights = np.asarray([task.weight for task in self.study.tasks])
+        shares = (weights / weights.sum())[:, None]
+        made = {}
+        for name in METRICS:
+            values = np.stack([np.asarray(each.metrics[name], np.float64) for each in found])
+            if len(found) == 1:
+                made[name] = values[0]
+            elif name in PER_TOKEN:
+                made[name] = (shares * values).sum(axis=0)
+            elif name in RATES:
+                made[name] = 1.0 / (shares / np.maximum(values, 1e-300)).sum(axis=0)
+            elif name in WORST:
+                made[name] = WORST[name](values, axis=0)
+            else:
+                made[name] = values.max(axis=0) if name in PEAKS else values.mean(axis=0)
+        return made
+
+    def _mapping(self, found: list[Evaluation], index: int) -> dict[str, Any]:
+        tasks = zip(self.study.tasks, found, strict=True)
+        return {
+            _label(task, self.study.tasks): each.mapping(index)
+            | {"batch": int(each.metrics["batch"][index])}
+            for task, each in tasks
+        }
+
+
+def _nearest(parameter: Parameter, value: Any) -> int:
+    """The level nearest to a value; of names the same one, else the first."""
+    if parameter.ordered:
+        return int(np.argmin([abs(level - value) for level in parameter.levels]))
+    names = [getattr(level, "name", level) for level in parameter.levels]
+    wanted = getattr(value, "name", value)
+    return names.index(wanted) if wanted in names else 0
+
+
+def _label(task: Task, tasks: Sequence[Task]) -> str:
+    """The workload's name, with the model's where several models share it."""
+    twins = [other for other in tasks if other.workload.name == task.workload.name]
+    return task.workload.name if len(twins) == 1 else f"{task.workload.name}@{task.model.name}"
+
+
+def _limited(task: Task, constraints: Sequence[Constraint]) -> Any:
+    """The workload with the study's latency limits, where they are tighter."""
+    workload = task.workload
+    for constraint in constraints:
+        applies = constraint.workload in ("", workload.name)
+        if constraint.name in LATENCIES and applies:
+            limit = min(getattr(workload, constraint.name), constraint.limit)
+            workload = attrs.evolve(workload, **{constraint.name: limit})
+    return workload
+
+
+def _task(task: Task) -> dict[str, Any]:
+    workload = task.workload
+    return {
+        "model": task.model.name,
+        "workload": workload.name,
+        "phase": workload.phase,
+        "weight": task.weight,
+        "precision": {
+            name: getattr(workload, name)
+            for name in ("weights", "key_values", "activations", "communication")
+        },
+    }
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    leaf = leaf_at(System, parameter.path)
+    plain = [getattr(level, "name", level) for level in parameter.levels]
+    numeric = isinstance(leaf, Leaf) and leaf.numeric
+    shown = [leaf.show(v) if numeric else str(v) for v in plain]  # type: ignore[union-attr]
+    unit = leaf.unit if isinstance(leaf, Leaf) else ""
+    return {"path": parameter.path, "unit": unit, "values": plain, "levels": shown}
+
