@@ -1,15 +1,15 @@
 """Every error that a user can meet, each with the exit code of the command line.
 
-    DseError
-    ├── InputError            1   something given is wrong: a list of findings, all at once
-    │   ├── UnitError             a quantity's text or unit
-    │   ├── SpecError             a spec or study file
-    │   ├── UnknownNameError      a name that no folder holds
-    │   └── RunError              a run folder: foreign, unreadable, half-written, of another study
-    ├── UsageError            2   options that contradict each other
-    ├── NothingFeasible       3   no design or mapping meets the limits
-    ├── CheckFailed           4   a check did not hold
-    └── MissingExtra          1   an optional dependency is not installed
+DseError
+├── InputError            1   something given is wrong: a list of findings, all at once
+│   ├── UnitError             a quantity's text or unit
+│   ├── SpecError             a spec or study file
+│   ├── UnknownNameError      a name that no folder holds
+│   └── RunError              a run folder: foreign, unreadable, half-written, of another study
+├── UsageError            2   options that contradict each other
+├── NothingFeasible       3   no design or mapping meets the limits
+├── CheckFailed           4   a check did not hold
+└── MissingExtra          1   an optional dependency is not installed
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def evaluated(phase: str, system: Any, setting: Any, row: Any, batch: Any = None
 
 
 def points(phase: str, names: tuple[str, ...]) -> tuple[list[Any], list[Case]]:
-    """(system, setting, mapping, batch) of every system with every case of a phase, and the cases."""
+    """(system, setting, mapping, batch) of every system with every case, and the cases."""
     pairs = [(name, case) for name in names for case in cases(phase)]
     rows = [(system(name), case.setting, case.mapping, case.batch) for name, case in pairs]
     return rows, [case for _, case in pairs]

@@ -383,10 +383,21 @@ class TestCompare:
 
     def test_an_infeasible_system_is_shown_with_what_it_breaks(self) -> None:
         """One that meets the limits is enough for exit code 0."""
-        arguments = ("trn2-ultraserver", "h100-server", "-m", "llama-3.1-405b", "-w", "chat-decode",
-                     "--set", "workload.tpot=40 ms", "--chips", "8")
-        documents = [json.loads(dse("eval", s, *arguments[2:], "--json").stdout)
-                     for s in arguments[:2]]
+        arguments = (
+            "trn2-ultraserver",
+            "h100-server",
+            "-m",
+            "llama-3.1-405b",
+            "-w",
+            "chat-decode",
+            "--set",
+            "workload.tpot=40 ms",
+            "--chips",
+            "8",
+        )
+        documents = [
+            json.loads(dse("eval", s, *arguments[2:], "--json").stdout) for s in arguments[:2]
+        ]
         expected = [document["feasible"] for document in documents]
         result = dse("compare", *arguments)
         assert result.exit_code == (0 if any(expected) else 3)
@@ -413,7 +424,12 @@ class TestErrors:
         document = json.loads(result.stderr)
         assert document["exit_code"] == 1
         assert set(document["errors"][0]) == {
-            "message", "path", "file", "line", "expected", "hint",
+            "message",
+            "path",
+            "file",
+            "line",
+            "expected",
+            "hint",
         }
 
     def test_a_directory_in_place_of_a_spec_is_said(self, tmp_path: Path) -> None:

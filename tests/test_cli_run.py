@@ -71,7 +71,11 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder)
     done = subprocess.run(
         [sys.executable, "-m", "dse", "run", "tiny.toml"],
-        cwd=folder, env=_environment(), capture_output=True, text=True, check=False,
+        cwd=folder,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     (folder / "stdout").write_text(done.stdout)
@@ -103,7 +107,9 @@ def test_the_front_has_the_shape_that_scripts_rely_on(searched: Path) -> None:
     assert document["points"]
     for point in document["points"]:
         assert set(point["design"]) == {
-            "chip.memory.stacks", "chip.die.core.clock", "chip.scale_up.lanes",
+            "chip.memory.stacks",
+            "chip.die.core.clock",
+            "chip.scale_up.lanes",
         }
         assert {"mapping", "metrics", "margins"} <= set(point)
         assert min(point["margins"].values()) >= 0.0
@@ -309,8 +315,12 @@ def test_an_interrupted_run_keeps_what_was_reported_and_resumes(tmp_path: Path) 
     write(tmp_path, **{clocks: wide})
     command = [sys.executable, "-m", "dse", "run", "tiny.toml", "--budget", "4000", "--json"]
     process = subprocess.Popen(
-        command, cwd=tmp_path, env=_environment(),
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        command,
+        cwd=tmp_path,
+        env=_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     log = tmp_path / "runs" / "tiny" / "batches.jsonl"
     deadline = time.monotonic() + 60.0
@@ -324,7 +334,11 @@ def test_an_interrupted_run_keeps_what_was_reported_and_resumes(tmp_path: Path) 
     kept = log.read_bytes()
     done = subprocess.run(
         command[:-1],
-        cwd=tmp_path, env=_environment(), capture_output=True, text=True, check=False,
+        cwd=tmp_path,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert log.read_bytes().startswith(kept)

@@ -29,7 +29,7 @@ def test_h100_sends_its_published_bandwidth() -> None:
 
 
 def test_ring_all_reduce_of_eight() -> None:
-    """2 (n-1)/n bytes / bandwidth + 2 steps: 1 GB over 8 x 400 GB/s takes 4.375 ms (Thakur 2005)."""
+    """2 (n-1)/n bytes / bandwidth + 2 steps: 1 GB at 400 GB/s takes 4.375 ms (Thakur 2005)."""
     net, chip = parts("h100-server", rate=400 * GB, latency=1e-6, reduction=0.0)
     cost = all_reduce(net, chip, 8.0)
     assert float(cost.time(1 * GB)) == pytest.approx(2 * 7 / 8 / 400 + 2e-6, rel=1e-6)

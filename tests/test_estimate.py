@@ -1,9 +1,7 @@
-"""The whole model: gradients, batches of designs, dimensions, precisions, sums of parts."""
+"""The whole model: batches of designs, dimensions, precisions, sums of parts, choice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import jax
@@ -13,7 +11,6 @@ import pytest
 from helpers import (
     CASES,
     PHASES,
-    SAMPLE,
     SYSTEMS,
     Case,
     cases,
@@ -25,7 +22,7 @@ from helpers import (
     system,
     together,
 )
-from silicon_checks import faulty_leaves, gradient_faults, random_specs, strict
+from silicon_checks import random_specs, strict
 
 from dse import units
 from dse.model.estimate import SELECTABLE, Setting, choose, result
@@ -34,55 +31,6 @@ from dse.model.pytree import leaves, replace
 from dse.model.transformer import Mapping
 from dse.spec.metrics import METRICS
 from dse.spec.system import System
-
-GIVEN = tuple(METRICS)
-
-
-@cache
-def logarithms(case: Case) -> Callable[[System], jax.Array]:
-    """Logarithms of all metrics of a case at its batch, each with a weight of its own, summed."""
-    setting = case.setting
-    weights = np.random.default_rng(1).uniform(0.5, 1.5, len(METRICS))
-    unseen = {"tokens_per_s_per_user"} if case.phase == "pretrain" else set()
-
-    def total(made: System) -> jax.Array:
-        found = result(made, setting, case.mapping, case.phase, case.batch).metrics
-        pairs = zip(METRICS, weights, strict=True)
-        return jnp.asarray(sum(w * jnp.log(found[name]) for name, w in pairs if name not in unseen))
-
-    return total
-
-
-@pytest.mark.parametrize("case", [CASES[1], CASES[2], CASES[5]], ids=lambda c: c.phase)
-def test_gradients_are_exact(case: Case) -> None:
-    """Each derivative to each continuous leaf equals a central difference in float64."""
-
-    def check(name: str) -> list[str]:
-        return gradient_faults(logarithms(case), spec(System, name), eager=True)
-
-    faults = {name: check(name) for name in SAMPLE}
-    assert faults == {name: [] for name in SAMPLE}
-
-
-@cache
-def everything(case: Case) -> Callable[[System], jax.Array]:
-    """A number that depends on every metric and margin of a case, batch solved inside."""
-    setting = case.setting
-
-    def total(made: System) -> jax.Array:
-        found = result(made, setting, case.mapping, case.phase, None)
-        # a margin of a limit that nothing can hold is -1e30 or so: it must be finite, no more
-        numbers = [*found.metrics.values(), *found.margins.values()]
-        return jnp.asarray(sum(jnp.arctan(number) for number in numbers))
-
-    return total
-
-
-@pytest.mark.parametrize("case", [CASES[1], CASES[3], CASES[4]], ids=lambda c: c.phase)
-def test_all_legal_systems_are_finite_in_value_and_gradient(case: Case) -> None:
-    """The zero spec, bounds and random systems: no NaN, in strict modes of types and ranks."""
-    made = spec(System, "trn2-ultraserver")
-    assert faulty_leaves(everything(case), made, 200, eager=True) == []
 
 
 def test_jax_sums_squares_in_large_batches() -> None:
@@ -111,7 +59,7 @@ def variants(number: int) -> System:
 
 @pytest.mark.parametrize("case", [CASES[1], CASES[2], CASES[4]], ids=lambda c: c.phase)
 def test_forty_thousand_rows_equal_eager(case: Case) -> None:
-    """One call of 40,000 designs gives what eager evaluation gives, in parts and row by row."""
+    """One call of 40,000 designs gives what eager evaluation gives in parts."""
     many, number = variants(40_000), 40_000
     setting = jax.tree.map(np.float32, case.setting)
     row, batch = jax.tree.map(np.float32, case.mapping), np.float32(case.batch)
@@ -121,16 +69,12 @@ def test_forty_thousand_rows_equal_eager(case: Case) -> None:
 
     whole = jax.jit(jax.vmap(one))(many)
     parts = [
-        jax.vmap(one)(jax.tree.map(lambda leaf, i=i: leaf[i : i + 5_000], many))
-        for i in range(0, number, 5_000)
+        jax.vmap(one)(jax.tree.map(lambda leaf, i=i: leaf[i : i + 10_000], many))
+        for i in range(0, number, 10_000)
     ]
     for name in METRICS:
         chunked = np.concatenate([part[name] for part in parts])
         np.testing.assert_allclose(whole[name], chunked, rtol=2e-5, err_msg=name)
-    for index in (16_384, 39_999):
-        eager = one(jax.tree.map(lambda leaf, i=index: jnp.asarray(leaf[i]), many))
-        for name in METRICS:
-            np.testing.assert_allclose(whole[name][index], eager[name], rtol=2e-5, err_msg=name)
 
 
 BASES = ("time", "length", "energy", "information", "currency", "temperature", "potential")
@@ -159,7 +103,7 @@ def test_dimensions_are_homogeneous(phase: str, monkeypatch: pytest.MonkeyPatch)
     """
     rng = np.random.default_rng(3)
     scales = dict(zip(BASES, rng.uniform(0.3, 3.0, len(BASES)), strict=True))
-    rows, _ = points(phase, SAMPLE)
+    rows, _ = points(phase, SYSTEMS)
     changed = []
     for made, setting, row, _ in rows:
         parts = [rescaled(part, scales) for part in setting[:4]]
@@ -254,13 +198,13 @@ def test_strict_types_and_ranks(case: Case) -> None:
 def test_choice_is_the_best_of_all(objective: str) -> None:
     """Against brute force over the table: limits first, then the objective, either sense."""
     asked = question(
-        "llama-3.3-70b",
+        "deepseek-v3",
         "chat-decode",
         objective=objective,
         sense="max" if objective == "tokens_per_s" else "min",
     )
-    made, setting = jax.tree.map(np.float32, (system("trn2-ultraserver"), asked.setting))
-    block = Mapping(*table(asked.model, "decode", 64).T)
+    made, setting = jax.tree.map(np.float32, (system("b200-server"), asked.setting))
+    block = Mapping(*table(asked.model, "decode", 8).T)
     found = choose(made, setting, block, asked.weights, phase="decode")
     each = jax.vmap(lambda m: result(made, setting, m, "decode"))(block)
     margins = np.min([each.margins[n] for n in ("mapping", "memory", "tpot", "ttft")], axis=0)

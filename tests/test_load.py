@@ -20,7 +20,6 @@ def folder(tmp_path: Path) -> Folder:
     return filled(tmp_path)
 
 
-
 def ref(spec: Any, path: str) -> str:
     """What the source of a leaf refers to."""
     source = source_of(spec, path)
@@ -32,7 +31,7 @@ def ref(spec: Any, path: str) -> str:
 
 def test_a_variant_keeps_what_it_does_not_say(folder: Folder) -> None:
     """A table laid over its base changes the leaves it names and no others."""
-    folder.write(VARIANT + '[die.core]\ncount = 6\n')
+    folder.write(VARIANT + "[die.core]\ncount = 6\n")
     chip = folder.load("chip", "variant")
     assert (chip.die.core.count, chip.die.core.clock, chip.memory.stacks) == (6, 2e9, 4)
     assert chip.name == "variant"

@@ -344,7 +344,7 @@ def test_a_full_disk_keeps_what_was_reported(
         log.append(batch(0))
         with monkeypatch.context() as patch:
             patch.setattr(os, function, half if function == "write" else fails(errno.ENOSPC))
-            with pytest.raises(RunError, match="No space left on device\n.*reported is safe"):
+            with pytest.raises(RunError, match=r"No space left on device\n.*reported is safe"):
                 log.append(batch(1))
         assert (folder / BATCHES).read_bytes() == batch(0).encode()
         log.append(batch(1))

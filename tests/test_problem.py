@@ -46,7 +46,7 @@ def problem(tmp_path_factory: pytest.TempPathFactory) -> StudyProblem:
 
 
 def test_a_gathered_batch_is_the_bound_specs(problem: StudyProblem) -> None:
-    """Gathering leaves by level gives leaf by leaf what binding each design in the language does."""
+    """Gathering leaves by level gives, leaf by leaf, what binding in the language gives."""
     rng = np.random.default_rng(0)
     sizes = [len(p.levels) for p in problem.parameters]
     levels = rng.integers(0, sizes, size=(20, len(sizes)))

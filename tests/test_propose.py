@@ -173,7 +173,7 @@ def best(levels: np.ndarray) -> float:
 
 
 def test_nsga2_finds_more_than_chance() -> None:
-    """At 800 of 16 ** 8 designs it holds most of the volume (0.66) and random search next to none."""
+    """At 800 of 16 ** 8 designs it holds most of the volume (0.66), random search next to none."""
     parameters = space(*[16] * 8)
     found = {
         method: [

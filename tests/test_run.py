@@ -244,7 +244,7 @@ def test_load_of_a_run_before_its_first_batch(tmp_path: Path) -> None:
 def test_load_refuses_what_is_no_run(tmp_path: Path) -> None:
     """Absent, foreign, and a run.json that lacks what a run needs."""
     for name in ("absent", "."):
-        with pytest.raises(RunError, match="no such run|holds no dse run"):
+        with pytest.raises(RunError, match=r"no such run|holds no dse run"):
             load(tmp_path / name)
     (tmp_path / SETTINGS).write_text('{"format": "dse-run", "version": 1, "seed": 1}')
     with pytest.raises(RunError, match="lacks fingerprint, method, budget"):

@@ -138,12 +138,16 @@ def test_a_thinned_front_keeps_its_ends() -> None:
 def test_csv_has_one_row_for_each_point_and_reference() -> None:
     """Columns are those of all rows; what a row has not is empty."""
     point = {
-        "design": {"chips": 4.0}, "mapping": {"chat": {"tp": 2}},
-        "metrics": {"mfu": 0.5}, "margins": {"memory": 0.1},
+        "design": {"chips": 4.0},
+        "mapping": {"chat": {"tp": 2}},
+        "metrics": {"mfu": 0.5},
+        "margins": {"memory": 0.1},
     }
     reference = {
-        "name": "old", "mapping": {"chat": {"tp": 1}},
-        "metrics": {"mfu": 0.25}, "margins": {"memory": -0.1},
+        "name": "old",
+        "mapping": {"chat": {"tp": 1}},
+        "metrics": {"mfu": 0.25},
+        "margins": {"memory": -0.1},
     }
     text = front_csv({"points": [point], "references": [reference]})
     assert text.splitlines() == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import subprocess
 import sys
@@ -251,10 +252,8 @@ PIECES = [*"0123456789.eE+-_ */^()%$µsWBbGkTUA", "**", "1/", "degC", "FLOP", "m
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
 def test_hostile_text_is_a_unit_error(text: str) -> None:
     """Whatever text is given, the answer is a finite float or a UnitError, never another one."""
-    try:
+    with contextlib.suppress(UnitError):
         assert math.isfinite(units.parse(text, "W"))
-    except UnitError:
-        pass
 
 
 @pytest.mark.parametrize("name", [name for name in units.unit_names() if name != "degC"])

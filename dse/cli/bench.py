@@ -9,10 +9,20 @@ from dse.cli.options import Output, catalogue_of, output_options, specs_option
 
 
 @click.command("bench", short_help="Measure the speed of this installation.")
-@click.option("--designs", type=click.IntRange(min=1), default=512, show_default=True,
-              help="Random designs of the study trainium4-decode that are evaluated.")
-@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True,
-              help="Measurements of which the median is taken.")
+@click.option(
+    "--designs",
+    type=click.IntRange(min=1),
+    default=512,
+    show_default=True,
+    help="Random designs of the study trainium4-decode that are evaluated.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Measurements of which the median is taken.",
+)
 @click.option("--cold", is_flag=True, help="Also measure compilation, which takes a while.")
 @specs_option
 @output_options

@@ -97,7 +97,9 @@ def check_command(
     elif findings:
         output.text("".join(f"{finding}\n" for finding in findings))
     many = "" if len(entries) == 1 else "s"
-    warn(f"{len(entries)} file{many} checked, {len(findings) or 'no'} fault"
-         f"{'' if len(findings) == 1 else 's'}.")
+    warn(
+        f"{len(entries)} file{many} checked, {len(findings) or 'no'} fault"
+        f"{'' if len(findings) == 1 else 's'}."
+    )
     if findings:
         ctx.exit(1)

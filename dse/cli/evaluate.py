@@ -30,14 +30,28 @@ def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("-w", "--workload", required=True, metavar="NAME", help="What is asked of it.")
     @click.option("--software", default="default", show_default=True, metavar="NAME")
     @click.option("--facility", default="hyperscale-us", show_default=True, metavar="NAME")
-    @click.option("--price-basis", default="at-cost", show_default=True, metavar="BASIS",
-                  help="What chips are bought at: at-cost, design-partner or merchant.")
-    @click.option("--objective", default="tokens_per_usd", show_default=True, metavar="METRIC",
-                  help="What the best mapping is best in.")
-    @click.option("--chips", type=_POSITIVE,
-                  help="Chips that work on it; default: one scale-up domain.")
-    @click.option("--batch", type=_POSITIVE,
-                  help="Sequences in flight; default: the most that the limits allow.")
+    @click.option(
+        "--price-basis",
+        default="at-cost",
+        show_default=True,
+        metavar="BASIS",
+        help="What chips are bought at: at-cost, design-partner or merchant.",
+    )
+    @click.option(
+        "--objective",
+        default="tokens_per_usd",
+        show_default=True,
+        metavar="METRIC",
+        help="What the best mapping is best in.",
+    )
+    @click.option(
+        "--chips", type=_POSITIVE, help="Chips that work on it; default: one scale-up domain."
+    )
+    @click.option(
+        "--batch",
+        type=_POSITIVE,
+        help="Sequences in flight; default: the most that the limits allow.",
+    )
     @click.option("--tp", type=_POSITIVE, help="Fix the tensor parallel degree.")
     @click.option("--pp", type=_POSITIVE, help="Fix the number of pipeline stages.")
     @click.option("--ep", type=_POSITIVE, help="Fix the chips that share the experts.")

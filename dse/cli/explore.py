@@ -23,16 +23,25 @@ RUNS = "runs"
 @click.command("run", short_help="Search a study for its best designs.")
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
 @click.option("--method", metavar="NAME", help="nsga2, random or exact; default: the study's.")
-@click.option("--budget", type=click.IntRange(min=1),
-              help="Designs to evaluate; default: the study's.")
-@click.option("--seed", type=click.IntRange(min=0),
-              help="Where random choices start; default: the study's.")
+@click.option(
+    "--budget", type=click.IntRange(min=1), help="Designs to evaluate; default: the study's."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Where random choices start; default: the study's."
+)
 @click.option("--fresh", is_flag=True, help="Set a run that is there aside and begin anew.")
-@click.option("--json", "as_json", is_flag=True,
-              help="Write the front as JSON, of several studies a list.")
-@click.option("-o", "--output", "folder", metavar="DIR", type=click.Path(file_okay=False),
-              help="The run's folder; of several studies, the folder of their folders.  "
-                   "[default: runs/STUDY]")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Write the front as JSON, of several studies a list."
+)
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="The run's folder; of several studies, the folder of their folders.  "
+    "[default: runs/STUDY]",
+)
 @set_option
 @specs_option
 def run_command(
@@ -83,27 +92,37 @@ def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
         with reporting(study.name) as report:
             problem = StudyProblem(study)
             result = run(
-                problem, method, budget, seed, folder,
-                fresh=asked["fresh"], initial=problem.initial, on_progress=report.update,
+                problem,
+                method,
+                budget,
+                seed,
+                folder,
+                fresh=asked["fresh"],
+                initial=problem.initial,
+                on_progress=report.update,
             )
     except KeyboardInterrupt:
         if (folder / "run.json").exists():
             warn(f"\nWhat was reported is kept in {folder}; the same command resumes.")
         raise
-    warn(f"{study.name}: {result.evaluated:,} designs evaluated, {result.feasible:,} feasible, "
-         f"{len(result.front):,} on the front; in {folder}")
+    warn(
+        f"{study.name}: {result.evaluated:,} designs evaluated, {result.feasible:,} feasible, "
+        f"{len(result.front):,} on the front; in {folder}"
+    )
     return load(folder)
 
 
 @click.command("front", short_help="Show the Pareto front of a run.")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV, all designs and references.")
-@click.option("--limit", type=click.IntRange(min=0), metavar="N",
-              help="Designs to show, spread over the front; 0 for all.  [default: 20 in tables]")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Designs to show, spread over the front; 0 for all.  [default: 20 in tables]",
+)
 @output_options
-def front_command(
-    runs: tuple[str, ...], as_csv: bool, limit: int | None, output: Output
-) -> None:
+def front_command(runs: tuple[str, ...], as_csv: bool, limit: int | None, output: Output) -> None:
     """Show the Pareto front of RUN (a name under runs/, or a folder) with the references.
 
     \b

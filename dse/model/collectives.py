@@ -87,7 +87,8 @@ def _inside(net: Network, chips: Scalar) -> _Inside:
     On a torus an axis that the group does not close into a ring carries half (a line has no way
     round), and an all-to-all crosses a quarter of a ring, or a third of a line, on average.
     """
-    left, rate, steps, exchange = chips, 0.0, 0.0, 0.0
+    left = jnp.asarray(chips)
+    rate = steps = exchange = 0.0 * left
     for size, axis_rate in zip(net.sizes, net.rates, strict=True):
         used = jnp.clip(left, 1.0, size)
         left = left / used

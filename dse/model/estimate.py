@@ -7,6 +7,7 @@ systems, models and workloads.
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Dict
 from typing import NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 from dse.model.carbon import carbon
 from dse.model.floorplan import DieArea, die_area, die_parts
 from dse.model.floorplan import margins as floor_margins
-from dse.model.guard import Scalar
+from dse.model.guard import Scalar, ratio
 from dse.model.manufacture import ChipCost, SystemCost, chip_cost, system_cost
 from dse.model.operation import SLACK, Context, Operation, context
 from dse.model.ownership import Ownership, ownership, price_factor
@@ -71,14 +72,14 @@ class Design(NamedTuple):
     chip: ChipCost
     price: SystemCost
     power: SystemPower
-    margins: dict[str, Scalar]
+    margins: Dict[str, Scalar]
 
 
 class Result(NamedTuple):
     """Everything about one operating point of one design; SI."""
 
     metrics: dict[str, Scalar]
-    margins: dict[str, Scalar]
+    margins: Dict[str, Scalar]
     operation: Operation
     design: Design
     average: SystemPower
@@ -129,7 +130,7 @@ def result(
     }
     return Result(
         metrics=_metrics(ctx, setting, done, made, average, cost, phase),
-        margins=operating_margins | made.margins,
+        margins={**operating_margins, **made.margins},
         operation=done,
         design=made,
         average=average,
@@ -166,12 +167,12 @@ def _metrics(
         "step_time_s": done.step,
         "mfu": done.useful_flops / peak,
         "batch": done.batch,
-        "tokens_per_usd": tokens / dollars,
+        "tokens_per_usd": ratio(tokens, dollars),
         "usd_per_mtok": dollars / tokens,
         "usd_per_chip_hour": cost.total / system.chips,
         "capital": cost.capital / system.chips,
         "operating": cost.operating / system.chips,
-        "tokens_per_joule": tokens / joules,
+        "tokens_per_joule": ratio(tokens, joules),
         "chip_power_w": design_power(system.chip),
         "rack_power_w": rack_power(system),
         "system_power_w": made.power.total * share,
@@ -204,7 +205,7 @@ def choose(
     system: System,
     setting: Setting,
     block: Mapping,
-    weights: Scalar,
+    weights: jax.Array,
     batch: Scalar | None = None,
     *,
     phase: str,
@@ -224,4 +225,4 @@ def choose(
     near = jnp.where(legal, margin, -jnp.inf)
     found = jnp.isfinite(jnp.max(ranked))
     row = jnp.where(found, jnp.argmax(ranked), jnp.argmax(near))
-    return Choice(jnp.max(ranked), jnp.max(near), row, batches[row], jnp.sum(legal))
+    return Choice(jnp.max(ranked), jnp.max(near), row, jnp.asarray(batches)[row], jnp.sum(legal))

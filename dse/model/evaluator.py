@@ -63,9 +63,14 @@ class Question:
     @property
     def setting(self) -> Setting:
         """The model's form of the question."""
-        basis = tuple(1.0 if self.price_basis == name else 0.0 for name in PRICE_BASES)
-        parts = (self.model, self.workload, self.software, self.facility)
-        return Setting(*(lower(fixed(part)) for part in parts), basis)  # type: ignore[arg-type]
+        at_cost, partner, merchant = (float(self.price_basis == name) for name in PRICE_BASES)
+        return Setting(
+            model=lower(fixed(self.model)),
+            workload=lower(fixed(self.workload)),
+            software=lower(fixed(self.software)),
+            facility=lower(fixed(self.facility)),
+            basis=(at_cost, partner, merchant),
+        )
 
     @property
     def weights(self) -> np.ndarray:
@@ -92,12 +97,12 @@ class Evaluation:
     @property
     def metrics(self) -> Dict[str, np.ndarray]:
         """Metric name to values, in the order of METRICS."""
-        return {name: self.result.metrics[name] for name in METRICS}
+        return {name: np.asarray(self.result.metrics[name]) for name in METRICS}
 
     @property
     def margins(self) -> Dict[str, np.ndarray]:
         """Rule name to relative margins."""
-        return self.result.margins
+        return {name: np.asarray(value) for name, value in self.result.margins.items()}
 
     def mapping(self, index: int) -> dict[str, int]:
         """The mapping of one design."""
@@ -126,7 +131,8 @@ def evaluate(
         members = order[start : start + CHUNK]
         rows = _rows(question, float(chips[members].max()), pinned)
         made = asked.evaluate(_taken(systems, members), rows)
-        parts.append(jax.tree.map(lambda x, n=len(members): np.asarray(x)[:n], made))
+        number = len(members)
+        parts.append(jax.tree.map(lambda x, n=number: np.asarray(x)[:n], made))
     back = np.argsort(order, kind="stable")
     return jax.tree.map(lambda *arrays: np.concatenate(arrays)[back], *parts)
 

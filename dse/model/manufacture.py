@@ -95,7 +95,7 @@ def log_yield(node: Node, area: Scalar) -> jax.Array:
 def log_die_yield(
     node: Node, area: Scalar, unit: Scalar = 0.0, number: Scalar = 0.0, spare: Scalar = 0.0
 ) -> jax.Array:
-    """Logarithm of the yield of a die with `number` units of area `unit`, of which `spare` may fail.
+    """Logarithm of the yield of a die of which `spare` of `number` units of area `unit` may fail.
 
     `Y = Y_NB(A - number unit) P[at most spare of number units are bad]` (constants D, "Harvest").
     Areas in m2. Spares beyond MAXIMUM_SPARE do not help.

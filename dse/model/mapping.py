@@ -21,9 +21,7 @@ MICRO_BATCHES = (1, 2, 4)
 Pinned = Dict[str, int]
 
 
-def table(
-    model: LanguageModel, phase: str, chips: int, pinned: Pinned | None = None
-) -> np.ndarray:
+def table(model: LanguageModel, phase: str, chips: int, pinned: Pinned | None = None) -> np.ndarray:
     """All distinct mappings that `chips` chips can hold, shape [n, len(Mapping)], float32.
 
     `pinned` fixes some degrees, also to values that the table does not have.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -157,7 +158,7 @@ def mapping_margin(ctx: Context, mapping: Mapping) -> Scalar:
     return jnp.minimum(jnp.minimum(room, stages), jnp.minimum(heads, experts))
 
 
-def bounds(spans: list[tuple[Scalar, Span]], links: Scalar, overhead: Scalar) -> Bounds:
+def bounds(spans: Iterable[tuple[Scalar, Span]], links: Scalar, overhead: Scalar) -> Bounds:
     """Time by what binds: each span's time goes to its longest engine (ties to memory)."""
     zero = 0.0 * links
     matrix, vector, memory = zero, zero, zero

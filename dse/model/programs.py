@@ -42,7 +42,7 @@ def _prepared(name: str, function: Callable[..., Any], arguments: Any) -> Callab
     if folder is None:
         return jax.jit(function)
     leaves, structure = jax.tree.flatten(arguments)
-    shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in leaves]
+    shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in leaves]  # type: ignore[no-untyped-call]
     key = hashlib.sha256(f"{source_hash()} {shapes} {structure}".encode()).hexdigest()[:24]
     file = folder / f"{name}-{key}.stablehlo"
     exported = _kept(file)
@@ -57,7 +57,7 @@ def _kept(file: Path) -> Any:
         return jax.export.deserialize(bytearray(file.read_bytes()))
     except FileNotFoundError:
         return None
-    except Exception:  # noqa: BLE001  (a damaged cache file of any kind is made anew)
+    except Exception:  # a damaged cache file of any kind is made anew
         return None
 
 
@@ -81,8 +81,8 @@ def cache_folder() -> Path | None:
         return None
     if not os.access(folder, os.W_OK):
         return None
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_compilation_cache_dir", str(folder))  # type: ignore[no-untyped-call]
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)  # type: ignore[no-untyped-call]
     return folder
 
 

@@ -29,9 +29,10 @@ class Machine(NamedTuple):
     """What one chip offers, software efficiencies applied.
 
     array_rate: array cycles per second of all arrays; rows, columns, fill: of one array, fill in
-    cycles a tile lasts at least; skew: seconds from the first operand in to the last sum out; rates: operations per cell and cycle by precision; vector: FLOP/s;
-    exponentials: 1/s; bandwidth: attained bytes/s; sram, tile: bytes of the chip, and of the SRAM
-    one tile may use.
+    cycles a tile lasts at least; skew: seconds from the first operand in to the last sum out;
+    rates: operations per cell and cycle by precision; vector: FLOP/s; exponentials: 1/s;
+    bandwidth: attained bytes/s; sram, tile: bytes of the chip, and of the SRAM one tile may use;
+    dies: of the package; die_to_die: bytes/s from one to the next.
     """
 
     array_rate: Scalar

@@ -280,11 +280,11 @@ def _root(
             above=jnp.where(meets, at.above * weight, value),
             least=jnp.where(meets, jnp.maximum(at.least, scaled), at.least),
             most=jnp.where(meets, at.most, jnp.minimum(at.most, scaled)),
-            moved=jnp.where(meets, -1.0, 1.0).astype(at.moved.dtype),
+            moved=jnp.where(meets, -1.0, 1.0).astype(jnp.asarray(at.moved).dtype),
             tried=tried,
         )
 
-    misses = jax.vmap(excess)(jnp.stack([low, high]))
+    misses = jnp.asarray(jax.vmap(excess)(jnp.stack([low, high])))
     ratios = 1.0 + misses
     start = _Bracket(
         left=low,

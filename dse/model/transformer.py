@@ -110,9 +110,7 @@ def projections(chip: Machine, model: LanguageModel, tp: Scalar, rate: Scalar) -
     return Work(*(g + chosen * (c - g) for g, c in zip(grouped, compressed, strict=True)))
 
 
-def feed_forward(
-    chip: Machine, model: LanguageModel, width: Scalar, rate: Scalar
-) -> Work:
+def feed_forward(chip: Machine, model: LanguageModel, width: Scalar, rate: Scalar) -> Work:
     """A feed-forward block of `width` columns on this chip."""
     return _work(
         chip,

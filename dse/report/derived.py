@@ -83,9 +83,7 @@ def _chip(chip: Any) -> dict[str, Figures]:
 
     said, low = chip.announced, lower(chip)
     peaks = {
-        f"matrix_peak_{name}": _figure(
-            chip.matrix_peak(name), "TFLOP/s", getattr(said, name, 0.0)
-        )
+        f"matrix_peak_{name}": _figure(chip.matrix_peak(name), "TFLOP/s", getattr(said, name, 0.0))
         for name in ("fp32", "bf16", "fp8", "fp4")
     }
     figures = peaks | {

@@ -87,8 +87,11 @@ def _tables(problem: Mapping[str, Any], shown: Document, letters: list[str]) -> 
     numbers = [str(i + 1) for i in range(len(points))]
     named = Column("#", [*numbers, *(f"{a} {r['name']}" for a, r in _zip(letters, references))])
     short = Column("#", [*numbers, *letters])
-    state = Column("", [*[""] * len(points), *(_state(r) for r in references)], styles=[
-        *[""] * len(points), *("" if r["feasible"] else "red" for r in references)])
+    state = Column(
+        "",
+        [*[""] * len(points), *(_state(r) for r in references)],
+        styles=[*[""] * len(points), *("" if r["feasible"] else "red" for r in references)],
+    )
     columns = [*goals, state, *varying] if any(state.cells) else [*goals, *varying]
     key = named if sum(c.width + GAP for c in (named, *columns)) <= width() else short
     made: list[Any] = []
@@ -145,8 +148,10 @@ def _parameter(
     shown_unit = unit if numeric and unit not in ("", "1") else ""
     header = parameter["short"].replace(".", "\n") + (f"\n{shown_unit}" if shown_unit else "")
     cells = [_level(parameter, point["design"]) for point in points]
-    beside = [_level(parameter, r.get("design", {})) if path in r.get("design", {}) else "·"
-              for r in references]
+    beside = [
+        _level(parameter, r.get("design", {})) if path in r.get("design", {}) else "·"
+        for r in references
+    ]
     return Column(header, [*cells, *beside], right=numeric)
 
 
@@ -180,8 +185,11 @@ def _plot(problem: Mapping[str, Any], document: Document, letters: list[str]) ->
     marks = [_mark(row["metrics"], names, sign) for row, sign in rows]
     titles = [_title(name) for name in names]
     text = scatter([m for m in marks if m is not None], *titles, columns=min(width(), 100) - 1)
-    more = f"; the first two of {len(problem['objectives'])} objectives" if len(
-        problem["objectives"]) > 2 else ""
+    more = (
+        f"; the first two of {len(problem['objectives'])} objectives"
+        if len(problem["objectives"]) > 2
+        else ""
+    )
     return [heading(f"o designs on the front, letters references{more}"), Text(text)]
 
 
@@ -276,5 +284,3 @@ def _flat(row: Document) -> dict[str, Any]:
         flat |= {f"mapping.{workload}.{name}": value for name, value in mapping.items()}
     flat |= row["metrics"]
     return flat | {f"margin.{name}": value for name, value in row["margins"].items()}
-
-

@@ -80,10 +80,13 @@ def study_view(document: Document) -> list[Any]:
         heading("Compared with"),
         Text(", ".join(document["references"]) or "nothing"),
         Text(""),
-        note(f"price basis {document['price_basis']}, {document['facility']}, "
-             f"software {document['software']}"),
-        note(f"method {search['method']}, budget {search['budget']:,} designs, "
-             f"seed {search['seed']}"),
+        note(
+            f"price basis {document['price_basis']}, {document['facility']}, "
+            f"software {document['software']}"
+        ),
+        note(
+            f"method {search['method']}, budget {search['budget']:,} designs, seed {search['seed']}"
+        ),
     ]
 
 

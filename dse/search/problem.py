@@ -74,7 +74,7 @@ class StudyProblem:
 
     @property
     def senses(self) -> tuple[str, ...]:
-        """"max" or "min" for each objective."""
+        """ "max" or "min" for each objective."""
         return tuple(self.study.objectives.values())
 
     @cached_property
@@ -162,7 +162,7 @@ class StudyProblem:
     def initial(self) -> np.ndarray:
         """[m, p] level indices of the designs of the space that are nearest to the references."""
         rows = [
-            [_nearest(parameter, attrgetter(parameter.path)(system)) for parameter in self.parameters]
+            [_nearest(p, attrgetter(p.path)(system)) for p in self.parameters]
             for system in self.references
         ]
         return np.asarray(rows, np.int64).reshape(-1, len(self.parameters))
@@ -315,4 +315,3 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     shown = [leaf.show(v) if numeric else str(v) for v in plain]  # type: ignore[union-attr]
     unit = leaf.unit if isinstance(leaf, Leaf) else ""
     return {"path": parameter.path, "unit": unit, "values": plain, "levels": shown}
-

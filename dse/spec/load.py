@@ -34,9 +34,7 @@ _HEAD = ("kind", "name", "doc", "base", "sources")
 SETTING = Origin("--set")
 
 
-def load(
-    of: type[_T], name: str, catalog: Catalog, settings: Iterable[tuple[str, str]] = ()
-) -> _T:
+def load(of: type[_T], name: str, catalog: Catalog, settings: Iterable[tuple[str, str]] = ()) -> _T:
     """The spec of class `of` by name or file, with `--set` assignments laid over it.
 
     Raises SpecError with all faults of all files it rests on.
