@@ -57,7 +57,7 @@ def variants(number: int) -> System:
     return jax.tree.unflatten(tree, columns)
 
 
-@pytest.mark.parametrize("case", [CASES[1], CASES[2], CASES[4]], ids=lambda c: c.phase)
+@pytest.mark.parametrize("case", [CASES[1], CASES[4]], ids=lambda c: c.phase)
 def test_forty_thousand_rows_equal_eager(case: Case) -> None:
     """One call of 40,000 designs gives what eager evaluation gives in parts."""
     many, number = variants(40_000), 40_000
@@ -196,7 +196,7 @@ def test_strict_types_and_ranks(case: Case) -> None:
 
 @pytest.mark.parametrize("objective", ["tokens_per_s", "tpot_s"])
 def test_choice_is_the_best_of_all(objective: str) -> None:
-    """Against brute force over the table: limits first, then the objective, either sense."""
+    """Against brute force over half a table: limits first, then the objective, either sense."""
     asked = question(
         "deepseek-v3",
         "chat-decode",
@@ -204,7 +204,7 @@ def test_choice_is_the_best_of_all(objective: str) -> None:
         sense="max" if objective == "tokens_per_s" else "min",
     )
     made, setting = jax.tree.map(np.float32, (system("b200-server"), asked.setting))
-    block = Mapping(*table(asked.model, "decode", 8).T)
+    block = Mapping(*table(asked.model, "decode", 8)[::2].T)
     found = choose(made, setting, block, asked.weights, phase="decode")
     each = jax.vmap(lambda m: result(made, setting, m, "decode"))(block)
     margins = np.min([each.margins[n] for n in ("mapping", "memory", "tpot", "ttft")], axis=0)
@@ -220,7 +220,7 @@ def test_the_least_violating_mapping_stands_where_none_is_feasible() -> None:
     """671 GB on 8 H100s: no score, and the mapping that misses memory by least."""
     asked = question("deepseek-v3", "chat-decode")
     made, setting = jax.tree.map(np.float32, (system("h100-server"), asked.setting))
-    block = Mapping(*table(asked.model, "decode", 8).T)
+    block = Mapping(*table(asked.model, "decode", 8)[::2].T)
     found = choose(made, setting, block, asked.weights, phase="decode")
     each = jax.vmap(lambda m: result(made, setting, m, "decode"))(block)
     margins = np.min([each.margins[n] for n in ("memory", "tpot", "ttft")], axis=0)

@@ -39,8 +39,8 @@ def test_gradients_are_exact(case: Case) -> None:
     def check(name: str) -> list[str]:
         return gradient_faults(logarithms(case), spec(System, name), eager=True)
 
-    faults = {name: check(name) for name in SAMPLE[:3]}
-    assert faults == {name: [] for name in SAMPLE[:3]}
+    faults = {name: check(name) for name in SAMPLE[:2]}
+    assert faults == {name: [] for name in SAMPLE[:2]}
 
 
 @cache
