@@ -235,7 +235,7 @@ def certificate_text(certificate: Mapping[str, Any]) -> str:
     part = "all" if certificate["distinct"] >= space else percent(share)
     return (
         f"{evaluated:,} designs evaluated, {certificate['distinct']:,} distinct, "
-        f"{part} of {digits(float(space), 3)}; method {certificate.get('method', '-')}, "
+        f"{part} of {space:,}; method {certificate.get('method', '-')}, "
         f"seed {certificate.get('seed', '-')}, hash {certificate['hash']}"
     )
 

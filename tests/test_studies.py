@@ -1,0 +1,53 @@
+"""The shipped studies, run with a small budget, and what their README says of their fronts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dse.search.problem import StudyProblem
+from dse.search.run import RunData, load, run
+from dse.spec.catalog import Catalog
+from dse.spec.study import load_study
+
+STUDIES = ("trainium4-decode", "trainium4-memory")
+README = Path(__file__).parent.parent / "studies" / "README.md"
+
+
+@pytest.fixture(scope="module", params=STUDIES)
+def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunData:
+    """One study, run with its own method and 2,000 evaluations at most."""
+    study = load_study(request.param, Catalog.default())
+    problem = StudyProblem(study)
+    folder = tmp_path_factory.mktemp(study.name)
+    run(problem, study.method, 2000, study.seed, folder / "run", initial=problem.initial)
+    return load(folder / "run")
+
+
+def test_the_front_is_better_than_what_was_announced(data: RunData) -> None:
+    """Some design within the limits has more of both objectives than the announced Trainium4."""
+    announced = next(r for r in data.problem["references"] if r["name"] == "trn4-ultraserver")
+    rivals = np.asarray([announced["metrics"][name] for name in data.settings["objectives"]])
+    assert np.any(np.all(data.values[data.front] > rivals, axis=1))
+
+
+def test_references_hold_the_limits(data: RunData) -> None:
+    """All references keep the study's rules, so that the comparison is one of like with like."""
+    assert [r["violated"] for r in data.problem["references"]] == [[]] * len(
+        data.problem["references"]
+    )
+
+
+def test_a_front_on_a_bound_is_explained(data: RunData) -> None:
+    """A number that the whole front holds at an end of its range stands in the study's README."""
+    text = README.read_text(encoding="utf-8")
+    levels = data.levels[data.front]
+    for index, parameter in enumerate(data.problem["parameters"]):
+        last = len(parameter["values"]) - 1
+        wholly = {0: np.all(levels[:, index] == 0), last: np.all(levels[:, index] == last)}
+        if any(wholly.values()):
+            name = ".".join(parameter["path"].split(".")[-2:])
+            short = parameter["path"].split(".")[-1]
+            assert f"`{name} =" in text or f"`{short}`" in text or f"`{short} =" in text, name
