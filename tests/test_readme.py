@@ -1,0 +1,51 @@
+"""README: what it shows is what happens."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dse.cli import cli
+from dse.spec.catalog import Catalog
+from dse.spec.chip import Chip
+from dse.spec.load import load
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The gradient of tokens per dollar comes back as a System; bandwidth has a positive share."""
+    (example,) = blocks("python")
+    names: dict[str, object] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    elasticity = names["elasticity"]
+    assert 0.0 < float(elasticity) < 1.0  # type: ignore[arg-type]
+    assert "more tokens per dollar" in capsys.readouterr().out
+
+
+def test_the_chip_of_the_language_section_loads(tmp_path: Path) -> None:
+    """The variant has what it says and inherits the rest; its published figures fall away."""
+    (text,) = blocks("toml")
+    (tmp_path / "trainium4-wide.toml").write_text(text)
+    catalog = Catalog.default([tmp_path])
+    wide, announced = (load(Chip, name, catalog) for name in ("trainium4-wide", "trainium4"))
+    assert (wide.dies, wide.die.core.count, wide.memory.stacks) == (4.0, 8.0, 12.0)
+    assert wide.die.core.array == announced.die.core.array
+
+
+@pytest.mark.parametrize("line", re.findall(r"\| `(dse [^`]+)`", README))
+def test_commands_of_the_table_are_commands(line: str) -> None:
+    """Each command of the table has help; those that need no file run as they stand."""
+    command, *arguments = shlex.split(line)[1:]
+    runner = CliRunner()
+    assert runner.invoke(cli, [command, "--help"]).exit_code == 0
+    if command in ("list", "show", "eval", "compare"):
+        assert runner.invoke(cli, [command, *arguments]).exit_code == 0, line
