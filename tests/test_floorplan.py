@@ -38,7 +38,7 @@ def test_four_fp8_rates_take_a_larger_cell() -> None:
 
 
 def test_a_tpu_matrix_unit_has_its_published_area() -> None:
-    """TPUv4i at 7 nm: a 128 x 128 matrix unit is 14 mm2 (AccelForge, constants C5)."""
+    """TPUv4i at 7 nm: a 128 x 128 matrix unit is 14 mm2 (AccelForge, tpu_v4i.yaml)."""
     core = Core(count=1.0, arrays=1.0, array=Array(rows=128.0, columns=128.0, rates=Rates(bf16=1)))
     chip = lower(Chip(dies=1.0, die=Die(node=N7, core=core)))
     assert float(floorplan.die_parts(chip).arrays) == pytest.approx(14 * MM2, rel=0.02)

@@ -62,12 +62,12 @@ def test_gross_dies_stay_positive_and_fall_beyond_the_wafer() -> None:
 
 
 def test_negative_binomial_yield_is_the_textbook_one() -> None:
-    """826 mm2 at 0.09 / cm2, alpha 3: (1 + 0.7434 / 3)^-3 = 0.515 (constants D)."""
+    """826 mm2 at 0.09 / cm2, alpha 3: (1 + 0.7434 / 3)^-3 = 0.515."""
     assert float(manufacture.die_yield(node(), 826 * MM2)) == pytest.approx(0.515, abs=5e-4)
 
 
 def test_harvest_recovers_most_of_a_gpu_die() -> None:
-    """826 mm2, 108 of 128 units of 3.2 mm2, 0.09 / cm2, alpha 3: 0.515 -> 0.702 (constants D)."""
+    """826 mm2, 108 of 128 units of 3.2 mm2, 0.09 / cm2, alpha 3: 0.515 -> 0.702."""
     made = manufacture.die_yield(node(), 826 * MM2, 3.2 * MM2, 128.0, 20.0)
     assert float(made) == pytest.approx(0.702, abs=1e-3)
 

@@ -73,7 +73,8 @@ def cell_width(array: Array) -> jax.Array:
     """Area of an array's cell over a cell that does one BF16 operation a cycle.
 
     Multiplier area goes with the square of the significand, the rest with the operand's width
-    (constants C5: "multiplier ~ M^2"); a cell is as large as its most demanding precision.
+    (as the multipliers and adders of Horowitz, ISSCC 2014); a cell is as large as its most
+    demanding precision.
     """
     square: Scalar = 0.0
     linear: Scalar = 0.0
@@ -147,7 +148,7 @@ def core_area(chip: Chip) -> jax.Array:
 
 
 def shoreline(chip: Chip) -> Shoreline:
-    """Die edge needed and available, m, of a square die (constants D, "Shoreline")."""
+    """Die edge needed and available, m, of a square die: what stands on the edge adds up."""
     dies = jnp.maximum(chip.dies, 1.0)
     stacks = chip.memory.stacks * chip.memory.stack.shoreline
     lanes = chip.scale_up.lanes * chip.scale_up.link.shoreline
@@ -158,7 +159,7 @@ def shoreline(chip: Chip) -> Shoreline:
 
 
 def interposer_area(chip: Chip) -> jax.Array:
-    """Interposer under dies and stacks, m2 (constants D: spacing about 1.1)."""
+    """Interposer under dies and stacks, m2 (spacing as in Feng and Ma, DAC 2022: about 1.1)."""
     dies = chip.dies * die_area(chip)
     return chip.packaging.spacing * (dies + chip.memory.stacks * chip.memory.stack.footprint)
 

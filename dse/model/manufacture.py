@@ -97,7 +97,8 @@ def log_die_yield(
 ) -> jax.Array:
     """Logarithm of the yield of a die of which `spare` of `number` units of area `unit` may fail.
 
-    `Y = Y_NB(A - number unit) P[at most spare of number units are bad]` (constants D, "Harvest").
+    `Y = Y_NB(A - number unit) P[at most spare of number units are bad]`, with the negative
+    binomial yield of Stapper (IBM J. Res. Dev. 27, 1983) for units and for what has no spare.
     Areas in m2. Spares beyond MAXIMUM_SPARE do not help.
     """
     alone = log_yield(node, jnp.maximum(area - number * unit, 0.0))

@@ -55,7 +55,7 @@ def price_factor(facility: Facility, basis: tuple[Scalar, Scalar, Scalar]) -> ja
 def recovery(life: Scalar, facility: Facility) -> jax.Array:
     """Capital recovery factor of a life in seconds: instalment of one period over the principal.
 
-    `CRF = r / (1 - (1 + r)^-n)` over n compounding periods (constants D, "TCO").
+    `CRF = r / (1 - (1 + r)^-n)` over n compounding periods (the annuity formula).
     """
     periods = ratio(life, facility.compounding_period)
     # 1e-6: at no interest the factor is 1 / n

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from dse.errors import Finding, RunError
 from dse.report.evaluation import precision_text
-from dse.report.figures import digits, in_unit, metric_number, metric_unit, percent
+from dse.report.figures import in_unit, metric_number, metric_unit, percent
 from dse.report.scatter import Mark, scatter
 from dse.report.terminal import GAP, Column, fitting, heading, note, width
 from dse.search.result import nearest_point, violations
