@@ -91,7 +91,9 @@ def machine(chip: Chip, software: Software) -> Machine:
         array_rate=cores * core.arrays * core.clock * software.matrix,
         rows=core.array.rows,
         columns=core.array.columns,
-        fill=core.array.rows / core.array.load,
+        # each row has a port of its own into SRAM and takes its part of a stationary operand, one
+        # element for each column (AWS Neuron NKI guide: LoadStationary lasts with the free axis)
+        fill=core.array.columns / core.array.load,
         # operands enter and sums leave a cycle later for each row and column (Kung 1982, and
         # SCALE-Sim, Samajdar et al. 2018, arXiv:1811.02883, equation 1)
         skew=(core.array.rows + core.array.columns) / core.clock,
