@@ -50,7 +50,7 @@ class Array:
 
     rows: float = count("cells along the contraction", low=1, high=4096)
     columns: float = count("cells along the outputs", low=1, high=4096)
-    load: float = count("elements of a stationary operand that each row takes in a cycle", low=1, high=4096)
+    load: float = count("stationary elements that each row takes in a cycle", low=1, high=4096)
     accumulator: float = quantity("KiB", "SRAM of partial sums below one column")
     rates: Rates = part(Rates, "operations per cell and cycle by precision")
 
