@@ -264,7 +264,12 @@ class TestEval:
         """Every metric of the phase, the mapping with its batch, the breakdown, what binds."""
         document = data("eval", "trn2-ultraserver", *EVAL)
         assert {"metrics", "mapping", "breakdown", "bound", "margins"} <= set(document)
-        assert set(METRICS) - set(document["metrics"]) == {"ttft_s", "days"}
+        assert set(METRICS) - set(document["metrics"]) == {
+            "ttft_s",
+            "days",
+            "training_usd",
+            "training_mwh",
+        }
         assert {"tp", "pp", "ep", "batch"} <= set(document["mapping"])
         assert document["bound"] in document["breakdown"]["bound"]
         assert document["feasible"] is True

@@ -216,3 +216,13 @@ def test_a_looser_limit_is_never_slower(name: str, limit: float) -> None:
         speeds.append(float(found.metrics["tokens_per_s"][0]) if found.feasible[0] else 0.0)
     assert speeds[1] >= speeds[0] * (1 - 1e-4)
     assert speeds[2] >= speeds[1] * (1 - 1e-4)
+
+
+def test_a_training_run_is_paid_to_its_last_token() -> None:
+    """Days, dollars and energy to the budget are its tokens over what a second, a dollar, a joule
+    yields."""
+    made = evaluate(one("trn2-ultraserver"), TRAINING).metrics
+    tokens = TRAINING.workload.total_tokens
+    assert made["days"][0] == pytest.approx(tokens / made["tokens_per_s"][0], rel=1e-5)
+    assert made["training_usd"][0] == pytest.approx(tokens / made["tokens_per_usd"][0], rel=1e-5)
+    assert made["training_mwh"][0] == pytest.approx(tokens / made["tokens_per_joule"][0], rel=1e-5)

@@ -183,6 +183,8 @@ def _metrics(
         "die_area_mm2": die_area(system.chip),
         "memory_used": 1.0 + SLACK - done.margin_memory,
         "days": setting.workload.total_tokens / tokens,
+        "training_usd": setting.workload.total_tokens * (dollars / tokens),
+        "training_mwh": setting.workload.total_tokens * (joules / tokens),
     }
 
 

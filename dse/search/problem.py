@@ -37,7 +37,7 @@ RATES = ("tokens_per_s", "tokens_per_s_per_chip", "tokens_per_usd", "tokens_per_
 WORST = {"tpot_s": np.max, "ttft_s": np.max, "step_time_s": np.max, "tokens_per_s_per_user": np.min}
 """Metrics of a mix that its worst workload gives."""
 
-PEAKS = ("average_power_w", "memory_used", "days", "batch")
+PEAKS = ("average_power_w", "memory_used", "batch", "days", "training_usd", "training_mwh")
 """Metrics of a mix that are largest over its workloads."""
 
 

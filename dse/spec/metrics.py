@@ -71,6 +71,22 @@ METRICS: dict[str, Metric] = {
             True,
             phases=("pretrain",),
         ),
+        Metric(
+            "training_usd",
+            "USD",
+            "ownership to the token budget",
+            "min",
+            True,
+            phases=("pretrain",),
+        ),
+        Metric(
+            "training_mwh",
+            "MWh",
+            "energy at the meter to the token budget",
+            "min",
+            True,
+            phases=("pretrain",),
+        ),
     )
 }
 
