@@ -8,8 +8,7 @@ DseError
 │   └── RunError              a run folder: foreign, unreadable, half-written, of another study
 ├── UsageError            2   options that contradict each other
 ├── NothingFeasible       3   no design or mapping meets the limits
-├── CheckFailed           4   a check did not hold
-└── MissingExtra          1   an optional dependency is not installed
+└── CheckFailed           4   a check did not hold
 """
 
 from __future__ import annotations
@@ -93,13 +92,6 @@ class CheckFailed(DseError):
     """A check that was asked for did not hold."""
 
     exit_code = 4
-
-
-class MissingExtra(DseError):
-    """An optional dependency is not installed."""
-
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed; install it with: pip install 'dse[{extra}]'")
 
 
 def nearest(word: str, words: Sequence[str]) -> str:

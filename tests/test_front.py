@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dse.search.front import Archive, hypervolume, knee, non_dominated, normalise, to_maximise
+from dse.search.front import Archive, hypervolume, non_dominated, normalise, to_maximise
 
 
 def brute(values: np.ndarray, feasible: np.ndarray) -> np.ndarray:
@@ -114,11 +114,3 @@ def test_hypervolume_grows_with_every_point_of_a_front() -> None:
     ideal, nadir = values.max(axis=0), values.min(axis=0)
     volumes = [hypervolume(values[: n + 1], ideal, nadir) for n in range(4)]
     assert np.all(np.diff(volumes) > 0.0)
-
-
-def test_knee_is_the_point_that_bulges_most() -> None:
-    """Among the extremes and two middle points the one nearest to the ideal is the knee."""
-    values = np.array([[1.0, 100.0], [60.0, 60.0], [10.0, 70.0], [100.0, 1.0]])
-    assert knee(values) == 1
-    with pytest.raises(ValueError, match="empty"):
-        knee(np.zeros((0, 2)))

@@ -15,7 +15,6 @@ from dse.model.roofline import (
     executed,
     machine,
     matrix_time,
-    pick,
     reuse_bytes,
     storage,
     tiles,
@@ -153,7 +152,6 @@ def test_stored_numbers_count_their_block_scales() -> None:
     assert storage((0.0, 1.0, 0.0, 0.0)) == 2.0
     assert storage((0.0, 0.0, 1.0, 0.0)) == pytest.approx(8.25 / 8)
     assert storage((0.0, 0.0, 0.0, 1.0)) == pytest.approx(4.5 / 8)
-    assert pick((0.0, 1.0), (3.0, 5.0)) == 5.0
 
 
 def test_a_missing_format_runs_at_the_next_wider() -> None:

@@ -60,11 +60,6 @@ def storage(precision: tuple[Scalar, ...]) -> Scalar:
     return sum(w * bits for w, bits in zip(precision, BITS, strict=True)) / BITS_PER_BYTE
 
 
-def pick(weights: tuple[Scalar, ...], values: tuple[Scalar, ...]) -> Scalar:
-    """The value that an option's weights select."""
-    return sum(w * v for w, v in zip(weights, values, strict=True))
-
-
 def effective_rates(chip: Chip) -> tuple[Scalar, ...]:
     """Operations per cell and cycle by precision; what a chip lacks runs at the next wider."""
     rates = chip.die.core.array.rates

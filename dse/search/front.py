@@ -93,16 +93,6 @@ def hypervolume(
     return float(moocore.hypervolume(normalise(values, ideal, nadir), ref=REFERENCE))
 
 
-def knee(values: np.ndarray) -> int:
-    """The index of the row of a front [n, k] that lies farthest from the plane of its extremes.
-
-    That is the least sum of normalised losses; raises ValueError for an empty front.
-    """
-    if len(values) == 0:
-        raise ValueError("an empty front has no knee")
-    return int(np.argmin(normalise(values).sum(axis=1)))
-
-
 class Archive:
     """The non-dominated set of all batches seen so far, in the memory of that set alone."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -24,7 +23,7 @@ from dse.model.pytree import lower, stack
 from dse.search.protocol import Evaluations, Parameter
 from dse.spec.fields import Leaf
 from dse.spec.metrics import LATENCIES, METRICS
-from dse.spec.space import bind, fixed, leaf_at, parameters
+from dse.spec.space import bind, fixed, leaf_at, look_up, parameters
 from dse.spec.study import Constraint, Study, Task
 from dse.spec.system import System
 
@@ -156,13 +155,13 @@ class StudyProblem:
 
     def _design(self, system: System) -> dict[str, Any]:
         """What a system has at the paths that the study searches."""
-        values = {p.path: attrgetter(p.path)(system) for p in self.parameters}
+        values = {p.path: look_up(system, p.path) for p in self.parameters}
         return {path: getattr(value, "name", value) for path, value in values.items()}
 
     def initial(self) -> np.ndarray:
         """[m, p] level indices of the designs of the space that are nearest to the references."""
         rows = [
-            [_nearest(p, attrgetter(p.path)(system)) for p in self.parameters]
+            [_nearest(p, look_up(system, p.path)) for p in self.parameters]
             for system in self.references
         ]
         return np.asarray(rows, np.int64).reshape(-1, len(self.parameters))
