@@ -46,7 +46,8 @@ def pretrain(ctx: Context, mapping: Mapping, batch: Scalar | None = None) -> Ope
     streams = copies * mapping.shards
     rounds = sequences / (streams * mapping.micro_batch)
     held = parameters_held(ctx.machine, ctx.model, mapping)
-    gradients = _gradient_time(ctx, mapping, held, copies, rounds)
+    exchanged = _exchanged(ctx, mapping, rounds)
+    gradients = _gradient_time(ctx, mapping, held, copies, exchanged)
     times, seconds = _step_time(ctx, mapping, forward, rounds, gradients)
     footprint = _footprint(ctx, mapping, held, rounds, copies)
     tokens = sequences * length / seconds
@@ -63,7 +64,7 @@ def pretrain(ctx: Context, mapping: Mapping, batch: Scalar | None = None) -> Ope
         batch=sequences,
         times=times,
         bounds=bounds(spans, times.collectives, times.launch + times.pipeline),
-        activity=activity._replace(links=activity.links + 2.0 * held.total * ctx.message_bytes),
+        activity=activity._replace(links=activity.links + _sent(mapping, held, copies, exchanged)),
         footprint=footprint,
         busy=replicas(ctx, mapping) * mapping.group * mapping.pp / ctx.chips,
         useful_flops=tokens * (1.0 + BACKWARD) * model_flops(ctx.model, 0.5 * length),
@@ -74,20 +75,34 @@ def pretrain(ctx: Context, mapping: Mapping, batch: Scalar | None = None) -> Ope
     )
 
 
-def _gradient_time(
-    ctx: Context, mapping: Mapping, held: Parameters, copies: Scalar, rounds: Scalar
-) -> Scalar:
-    """Seconds to sum gradients: shared ones over all data-parallel shards, experts over replicas.
+def _exchanged(ctx: Context, mapping: Mapping, rounds: Scalar) -> Scalar:
+    """Bytes that data parallelism all-reduces in a step for one parameter held.
 
     ZeRO-1 moves what an all-reduce does. ZeRO-3 gathers all weights for each forward and each
     backward pass and scatters gradients once, each half an all-reduce (Rajbhandari et al. 2020,
     arXiv:1910.02054, section 7).
     """
     third = _third(mapping)
-    size = ctx.message_bytes * (1.0 - third + third * (rounds + 0.5))
+    return ctx.message_bytes * (1.0 - third + third * (rounds + 0.5))
+
+
+def _gradient_time(
+    ctx: Context, mapping: Mapping, held: Parameters, copies: Scalar, exchanged: Scalar
+) -> Scalar:
+    """Seconds to sum gradients: shared ones over all data-parallel shards, experts over replicas.
+
+    `exchanged` are bytes for one parameter.
+    """
     shared = _spread(ctx, copies * mapping.shards, mapping.tp)
     experts = _spread(ctx, copies, mapping.group)
-    return shared.time((held.shared + held.embeddings) * size) + experts.time(held.experts * size)
+    dense = (held.shared + held.embeddings) * exchanged
+    return shared.time(dense) + experts.time(held.experts * exchanged)
+
+
+def _sent(mapping: Mapping, held: Parameters, copies: Scalar, exchanged: Scalar) -> Scalar:
+    """Bytes that a chip sends for that: 2 (n - 1) / n of each buffer, nothing where it is alone."""
+    dense = (held.shared + held.embeddings) * (1.0 - 1.0 / (copies * mapping.shards))
+    return 2.0 * exchanged * (dense + held.experts * (1.0 - 1.0 / copies))
 
 
 def _spread(ctx: Context, members: Scalar, apart: Scalar) -> Cost:
