@@ -26,11 +26,12 @@ def _node(name: str, clock: float, **changes: float) -> Node:
         "clustering": 3.0,
         "reticle": 858 * MM2,
         "leakage": 0.04 / MM2,
+        "silicon_carbon": 2.43e3 / 1e-4,
         "voltage": 0.75,
         "threshold_voltage": 0.35,
         "minimum_voltage": 0.55,
         "maximum_voltage": 1.05,
-        "sram_energy": 0.13 * PJ_BIT,
+        "sram_energy": 0.18 * PJ_BIT,
     }
     return Node(name=name, clock=clock, **(common | changes))
 
@@ -44,7 +45,7 @@ N7 = _node(
     wafer_price=9_346.0,
     defect_density=0.09e4,
     design_cost=298e6,
-    flop_energy=0.75 * PJ,
+    flop_energy=0.325 * PJ,
 )
 N5 = _node(
     "n5",
@@ -55,7 +56,7 @@ N5 = _node(
     wafer_price=16_000.0,
     defect_density=0.10e4,
     design_cost=542e6,
-    flop_energy=0.525 * PJ,
+    flop_energy=0.2275 * PJ,
 )
 N4 = _node(
     "n4",
@@ -66,7 +67,7 @@ N4 = _node(
     wafer_price=18_000.0,
     defect_density=0.10e4,
     design_cost=542e6,
-    flop_energy=0.4875 * PJ,
+    flop_energy=0.211 * PJ,
 )
 
 
@@ -93,22 +94,34 @@ HBM3E_SLOW = _stack(24 * GIB, 5.7, 2.9, 12.0)
 
 COWOS = Packaging(
     area_price=0.20 / MM2,
-    base_price=400.0,
+    defect_density=0.01e4,
+    clustering=6.0,
+    substrate_price=0.005 / MM2,
+    substrate_share=4.0,
+    substrate_yield=0.99,
+    base_price=250.0,
     test_price=500.0,
     die_test=0.1,
     attach_yield=0.98,
     spacing=1.1,
     maximum_area=3.3 * 858 * MM2,
+    carbon=0.8e3 / 1e-4,
     shoreline_use=0.8,
 )
 COWOS_L = Packaging(
     area_price=0.20 / MM2,
-    base_price=400.0,
+    defect_density=0.01e4,
+    clustering=6.0,
+    substrate_price=0.005 / MM2,
+    substrate_share=4.0,
+    substrate_yield=0.99,
+    base_price=250.0,
     test_price=500.0,
     die_test=0.1,
     attach_yield=0.98,
     spacing=1.1,
     maximum_area=5.5 * 858 * MM2,
+    carbon=0.4e3 / 1e-4,
     shoreline_use=0.8,
 )
 
@@ -244,6 +257,9 @@ FACILITY = Facility(
     package_carbon=150.0,
     partner_margin=1.8,
     merchant_margin=6.0,
+    memory_margin=1.2,
+    dollar_year=2025.0,
+    inflation=0.025,
 )
 
 HGX_H100 = System(

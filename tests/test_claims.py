@@ -32,7 +32,7 @@ from dse.evidence.claims import (
     judge_all,
     verdict,
 )
-from dse.report.claims import claims_view
+from dse.report.claims import claims_view, taken
 from dse.report.terminal import rendered
 from dse.spec.catalog import Catalog, shipped
 
@@ -341,6 +341,92 @@ class TestFile:
         """A catalogue without claims is an input error, not a traceback."""
         with pytest.raises(SpecError, match="no file of claims"):
             claims_file(Catalog(folders=(tmp_path,)))
+
+
+MET = {
+    "K1-h100": 3_320,
+    "K1-h200": 4_800,
+    "K1-b200": 6_400,
+    "K1-mi300x": 5_300,
+    "K2-trn2": 0.66,
+    "K2-trn2-capital": 0.43,
+    "K2-trn2-operating": 0.23,
+    "K2-gb200": 2.21,
+    "K2-gb200-high": 2.36,
+    "K2-h100": 1.30,
+    "K2-h100-high": 1.42,
+    "K2-h200": 1.41,
+    "K2-b200": 1.95,
+    "K2-mi300x": 1.12,
+    "K2-mi355x": 1.48,
+    "K3-vr200": 9.093e6,
+    "K4-trn2": 37e9,
+    "K4-gb200": 40.5e9,
+    "K4-vr200": 47.3e9,
+}
+
+
+class TestModelled:
+    """Claims that the model computes: chips, hours, racks, fleets."""
+
+    @pytest.mark.parametrize("name", MET)
+    def test_published_costs_are_met_within_15_percent(self, name: str) -> None:
+        """The model's figure is within 15 % of the published one, which is what is claimed."""
+        found = judged()[name]
+        hourly = 3600.0 if name.startswith("K2") else 1.0
+        assert isinstance(found.computed, float)
+        assert found.claim.claimed == pytest.approx(MET[name] / hourly)
+        assert found.computed == pytest.approx(MET[name] / hourly, rel=0.15)
+
+    def test_parts_add_up_to_what_they_are_parts_of(self) -> None:
+        """An H100's four parts are its cost; capital and operation are Trainium2's hour."""
+        value = {name: found.computed for name, found in judged().items()}
+        parts = ("dies", "memory", "packaging", "test")
+        h100 = sum(value[f"K1-h100-{part}"] or 0.0 for part in parts)
+        assert value["K1-h100"] == pytest.approx(h100)
+        hour = sum(value[f"K2-trn2-{part}"] or 0.0 for part in ("capital", "operating"))
+        assert value["K2-trn2"] == pytest.approx(hour)
+
+    def test_memory_is_priced_by_the_stack(self) -> None:
+        """H100: 80 GiB at 16 USD/GiB; B200: 192 GiB at 15; both are what their claims give."""
+        assert judged()["K1-h100-memory"].computed == pytest.approx(80 * 16)
+        assert judged()["K1-b200-memory"].computed == pytest.approx(192 * 15)
+
+    def test_a_price_of_memory_moves_a_rack_by_what_it_costs(self) -> None:
+        """53 USD/GB instead of 16 USD/GiB: at least 72 x 288 GiB of it, and what fails with it."""
+        dear, cheap = judged()["K3-vr200"].computed, judged()["K3-vr200-contract"].computed
+        memory = 72 * 288 * (53 * 2**30 / 1e9 - 16)
+        assert dear is not None
+        assert cheap is not None
+        assert dear - cheap > memory
+        assert "memory" in judged()["K3-vr200"].claim.inputs
+
+    def test_the_arithmetic_names_parts_and_terms(self) -> None:
+        """Parts in dollars an hour; life, cost of capital and PUE of the claim's own facility."""
+        said = judged()["K2-trn2"].arithmetic
+        for word in ("servers", "network", "energy", "building", "maintenance", "PUE 1.15"):
+            assert word in said
+        assert "5 year at" in said
+        assert "chips" in judged()["K3-gb200-bill"].arithmetic
+
+    def test_a_check_of_the_file_needs_no_model_but_knows_the_units(self, tmp_path: Path) -> None:
+        """A claim on dollars in watts, or on a yes or no in dollars, is found."""
+        file = doctored(tmp_path, 'id = "K1-h200"', '"4800 USD"', '"4800 W"')
+        assert "K1-h200" in faults(file)
+        assert "a figure in USD" in faults(file)
+        file = doctored(tmp_path, 'id = "K3-gb200"', "claimed = true", 'claimed = "3 MUSD"')
+        assert "K3-gb200" in faults(file)
+
+    def test_constants_taken_from_claims_are_counted(self, tmp_path: Path) -> None:
+        """A figure that gave a constant is no test of it: the summary counts only the others."""
+        given = {name for found in judged().values() for name in found.claim.gives}
+        text = taken(list(judged().values()))
+        assert text.startswith(f"{len(given)} constants are taken from ")
+        assert "others that the model computes" in text
+        assert taken([judged()["A1"]]) == ""
+        assert taken([judged()["K1-h100-test"]]) == "1 constants are taken from 1 of these claims"
+        file = doctored(tmp_path, 'id = "K1-h100-test"', '["cowos-s.test_price"]', '"test"')
+        assert "K1-h100-test.gives" in faults(file)
 
 
 class TestCommand:

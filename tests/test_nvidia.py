@@ -281,7 +281,7 @@ def test_products_keep_the_rules(name: str) -> None:
         ("l40s", 609, 0.05),
         ("rtx-pro-6000", 750, 0.1),
         ("gb300", 800, 0.1),
-        ("vr200", 830, 0.1),
+        # not Rubin: its SMs are our projection and its area is only said to be near the reticle
     ],
 )
 def test_parts_add_up_to_the_die(name: str, area: float, tolerance: float) -> None:

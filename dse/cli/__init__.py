@@ -23,6 +23,7 @@ COMMANDS = {
     "eval": "dse.cli.evaluate:eval_command",
     "compare": "dse.cli.evaluate:compare_command",
     "curve": "dse.cli.curve:curve_command",
+    "feasible": "dse.cli.feasible:feasible_command",
     "run": "dse.cli.explore:run_command",
     "front": "dse.cli.explore:front_command",
     "validate": "dse.cli.validate:validate_command",

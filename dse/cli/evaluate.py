@@ -73,6 +73,19 @@ def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option("--cp", type=_POSITIVE, help="Fix the chips that share a sequence in training.")
     @click.option("--virtual", type=_POSITIVE, help="Fix the interleaved stages of one chip.")
+    @click.option(
+        "--samples",
+        type=click.IntRange(1, 1_000_000),
+        help="Sample what is uncertain so often: 5, 50 and 95 % of every metric.",
+    )
+    @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the samples.")
+    @click.option(
+        "--uncertain",
+        type=click.Choice(["both", "declared", "sources"]),
+        default="both",
+        show_default=True,
+        help="Sample declared beliefs, intervals of sources, or both.",
+    )
     @set_option
     @specs_option
     @output_options
@@ -175,14 +188,35 @@ def _documents(names: tuple[str, ...], asked: dict[str, Any]) -> list[dict[str, 
         pinned=pinned or None,
         batch=asked["batch"],
     )
-    return [evaluation_document(found, i, each, question) for i, each in enumerate(bound)]
+    documents = [evaluation_document(found, i, each, question) for i, each in enumerate(bound)]
+    if asked["samples"]:
+        _add_bands(documents, systems, question, found.rows, asked)
+    return documents
+
+
+def _add_bands(
+    documents: list[dict[str, Any]], systems: list[Any], question: Any, rows: Any, asked: Any
+) -> None:
+    """Adds bands over samples of what is uncertain to each system's document."""
+    from dse.model.uncertainty import sample
+    from dse.report.uncertainty import best_shares, relative_bands, uncertainty_document
+
+    keys = ("seed", "uncertain", "batch")
+    drawn = {"number": asked["samples"], **{key: asked[key] for key in keys}}
+    found = [sample(s, question, r, **drawn) for s, r in zip(systems, rows, strict=True)]
+    objective = question.objective
+    compared = zip(best_shares(found, objective), relative_bands(found, objective), strict=True)
+    for document, samples, (share, ratio) in zip(documents, found, compared, strict=True):
+        document |= uncertainty_document(samples, list(document["metrics"]), objective)
+        document |= {key: asked[key] for key in ("samples", "seed", "uncertain")}
+        document |= {"best_share": share, "over_first": ratio}
 
 
 def _split(first: str, second: str, output: Output, asked: dict[str, Any]) -> None:
     """Prefill on one system, decode on another."""
     from dse.errors import UsageError
 
-    given = [name for name in (*DEGREES, "batch") if asked[name] is not None]
+    given = [name for name in (*DEGREES, "batch", "samples") if asked[name] is not None]
     if given:
         raise UsageError(f"--decode-system takes the best mappings; leave out {', '.join(given)}")
     _check_words(asked)
@@ -211,7 +245,7 @@ def asked_specs(names: tuple[str, ...], asked: dict[str, Any]) -> tuple[list[Any
     from dse.spec.system import System
 
     catalogue = catalogue_of(asked["specs"])
-    of_part, of_system = _divided(asked["settings"])
+    of_part, of_system = divided(asked["settings"])
     systems = [load(System, name, catalogue, of_system) for name in names]
     parts = _parts(asked, catalogue, of_part)
     if asked["chips"]:
@@ -221,7 +255,7 @@ def asked_specs(names: tuple[str, ...], asked: dict[str, Any]) -> tuple[list[Any
     return systems, parts
 
 
-def _divided(settings: tuple[Setting, ...]) -> tuple[dict[str, list[Setting]], list[Setting]]:
+def divided(settings: tuple[Setting, ...]) -> tuple[dict[str, list[Setting]], list[Setting]]:
     """--set assignments of model, workload, software and facility, and those of the system."""
     of_part: dict[str, list[Setting]] = {name: [] for name in PARTS}
     of_system = []

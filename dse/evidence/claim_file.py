@@ -32,6 +32,7 @@ _KEYS = (
     "claimed",
     "tolerance",
     "inputs",
+    "gives",
     "expected",
     "note",
     "reason",
@@ -44,7 +45,8 @@ _NUMBER = re.compile(r"\s*[+-]?[\d._]+(?:[eE][+-]?\d+)?\s*")
 class Claim:
     """One published claim. `claimed` is in SI or a yes or no, `unit` the one that it is stated in.
 
-    `reason` says why nothing computes it; `note` explains what is computed or found.
+    `reason` says why nothing computes it; `note` explains what is computed or found; `gives`
+    names the constants of specs that are taken from this figure, so that it cannot test them.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Claim:
     note: str = ""
     reason: str = ""
     inputs: Mapping[str, Figure] = attrs.field(factory=dict)
+    gives: tuple[str, ...] = ()
     file: str = ""
     line: int = 0
 
@@ -155,6 +158,7 @@ class _Reader:
             text=_said(item["claimed"]),
             tolerance=tolerance,
             inputs=inputs,
+            gives=tuple(item.get("gives", ())),
             file=self.file,
             line=line_of(self.lines, place),
         )
@@ -168,6 +172,9 @@ class _Reader:
         for key in _TEXTS:
             if key in item and (not isinstance(item[key], str) or not item[key].strip()):
                 self._note((*place, key), f"{name}.{key}", f"found {shown(item[key])}", "a text")
+        gives = item.get("gives", [])
+        if not isinstance(gives, list) or not all(isinstance(each, str) for each in gives):
+            self._note((*place, "gives"), f"{name}.gives", f"found {shown(gives)}", '["spec.leaf"]')
         if isinstance(item.get("id"), str) and not _ID.fullmatch(item["id"]):
             expected = "a letter and a number, such as A7 or A7-ratio"
             self._note((*place, "id"), name, f"found {shown(item['id'])}", expected)

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 from dse.model.carbon import carbon
 from dse.model.continuous import serve
 from dse.model.floorplan import DieArea, die_area, die_parts
-from dse.model.floorplan import margins as floor_margins
 from dse.model.guard import Scalar, ratio
 from dse.model.manufacture import ChipCost, SystemCost, chip_cost, system_cost
 from dse.model.operation import SLACK, Context, Operation, context
@@ -29,8 +28,8 @@ from dse.model.power import (
     rack_power,
     system_power,
 )
-from dse.model.power import margins as power_margins
 from dse.model.roofline import executed
+from dse.model.rules import margins
 from dse.model.serving import decode, prefill
 from dse.model.training import pretrain
 from dse.model.transformer import Mapping
@@ -90,13 +89,12 @@ class Result(NamedTuple):
 def design(system: System, setting: Setting) -> Design:
     """Area, price, power and rules of a design."""
     factor = price_factor(setting.facility, setting.basis)
-    enabled = {"chip.cores": jnp.asarray(system.chip.die.core.enabled - 1.0)}
     return Design(
         area=die_parts(system.chip),
         chip=chip_cost(system.chip),
         price=system_cost(system, factor),
         power=system_power(system),
-        margins=enabled | floor_margins(system.chip) | power_margins(system),
+        margins=margins(system),
     )
 
 

@@ -72,9 +72,21 @@ def _switch_links(system: System, lanes: Scalar, levels: Scalar) -> tuple[Scalar
 
 
 def _torus_links(system: System, lanes: Scalar) -> tuple[Scalar, Scalar]:
-    """Lane-links inside a rack, and between racks, where only the third axis leaves the rack."""
-    across = system.chips * system.scale_up.z.lanes
-    far = jnp.where(racks(system) > 1.0, jnp.minimum(across, lanes), 0.0)
+    """Lane-links inside a rack, and between racks.
+
+    A rack that holds whole x-y layers is left by the z axis alone, by one link in as many as it
+    has layers. Another holds a block with equal sides, left by every axis, by one link in a
+    side: a 4 x 4 x 4 cube by a quarter of its links (Jouppi et al., ISCA 2023: six
+    faces of 16 links, 96 of the 64 x 6 ends).
+    """
+    x, y, z = system.scale_up.x, system.scale_up.y, system.scale_up.z
+    plane, held = x.size * y.size, jnp.asarray(system.rack.chips)
+    axes = sum(jnp.where(jnp.asarray(axis.size) > 1.0, 1.0, 0.0) for axis in (x, y, z))
+    side = jnp.maximum(held, 1.0) ** ratio(1.0, axes, 1.0)
+    layers = jnp.clip(ratio(held, plane), 1.0, None)
+    along = ratio(jnp.minimum(system.chips * z.lanes, lanes), layers)
+    away = jnp.where(held >= plane, along, ratio(lanes, side))
+    far = jnp.where(racks(system) > 1.0, away, 0.0)
     # a link ends in a lane of each of two chips
     return (lanes - far) / 2.0, far / 2.0
 
@@ -91,3 +103,17 @@ def far_share(system: System) -> jax.Array:
     # a link without a switch carries what two chips send
     sends = fabric(system).far * (switched + 2.0 * (torus + mesh))
     return ratio(sends, system.chips * system.chip.scale_up.lanes)
+
+
+# Ports of a network switch that go down, of 64 (400G generation), where two tiers join hosts.
+_DOWN = 32.0
+
+
+def outside_switches(system: System, chips: Scalar) -> jax.Array:
+    """Chips' worth of network switches between hosts, for some chips: at least one leaf a rail.
+
+    In a rail-optimised network the i-th chips of all hosts share leaf switches (NVIDIA DGX
+    SuperPOD H100 reference architecture: eight rails), so that a small one has ports to spare.
+    """
+    rails = jnp.minimum(system.host.chips, chips)
+    return jnp.maximum(jnp.asarray(chips), rails * _DOWN)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
 from rich.text import Text
 
 from dse.errors import CheckFailed
 from dse.evidence.claim_file import VERDICTS
-from dse.evidence.claims import Judgement
-from dse.report.figures import digits, in_unit
+from dse.evidence.claims import MODELLED, Judgement
+from dse.report.figures import digits, in_unit, percent
 from dse.report.terminal import Column, heading, note, table
 
 _STYLES = {
@@ -45,6 +46,7 @@ def _document(judgement: Judgement) -> dict[str, Any]:
         "arithmetic": judgement.arithmetic,
         "source": claim.source,
         "date": claim.date,
+        "gives": list(claim.gives),
         "note": claim.reason or claim.note,
     }
 
@@ -62,6 +64,7 @@ def claims_view(judgements: Sequence[Judgement], *, detailed: bool) -> list[Any]
     if not judgements:
         return [note("no claims")]
     parts = [_table(judgements), Text(""), Text(summary(judgements))]
+    parts += [Text(said) for said in [taken(judgements)] if said]
     explained = [j for j in judgements if detailed or j.verdict == "contradicted"]
     if explained:
         title = "how it was computed" if detailed else "contradicted, with the arithmetic"
@@ -122,6 +125,33 @@ def summary(judgements: Sequence[Judgement]) -> str:
     counted = {word: sum(j.verdict == word for j in judgements) for word in VERDICTS}
     parts = [f"{number} {words.get(word, word)}" for word, number in counted.items() if number]
     return f"{len(judgements)} claims: " + ", ".join(parts)
+
+
+def taken(judgements: Sequence[Judgement]) -> str:
+    """How many constants are taken from claimed figures, and how well the others are met.
+
+    The others are those that the model computes; known tensions between sources are left out.
+    """
+    givers = [j for j in judgements if j.claim.gives]
+    if not givers:
+        return ""
+    constants = {name for j in givers for name in j.claim.gives}
+    said = f"{len(constants)} constants are taken from {len(givers)} of these claims"
+    errors = sorted(
+        abs(j.difference)
+        for j in judgements
+        if j.difference is not None
+        and j.claim.id in MODELLED
+        and not j.claim.gives
+        and j.claim.expected == "reproduced"
+    )
+    if not errors:
+        return said
+    met = f"{percent(median(errors))} in the median, {percent(errors[-1])} at worst"
+    return (
+        f"{said}; the {len(errors)} others that the model computes and that no other source "
+        f"contradicts are met within {met}"
+    )
 
 
 def require_held(judgements: Sequence[Judgement]) -> None:

@@ -10,7 +10,7 @@ from dse.spec.space import fixed
 Figures = dict[str, dict[str, Any]]
 
 FACILITY = "hyperscale-us"
-"""Whose price factors a bill of materials at cost uses: at cost they are one."""
+"""Whose margins the prices use; at cost they are one."""
 
 
 def figures(spec: Any, kind: str, catalogue: Any) -> dict[str, Figures]:
@@ -48,6 +48,44 @@ def _parts(group: Any, unit: str, times: float = 1.0) -> Figures:
         if value
     }
     return made | {"total": _figure(total, unit) | {"share": 1.0}}
+
+
+def _bill(bill: Any, times: float) -> Figures:
+    """The lines of a bill of materials that cost anything, so many times: how many, and each."""
+    made = _parts(type(bill)(*(item.total for item in bill)), "USD", times)
+    for name, item in bill._asdict().items():
+        if name in made:
+            # integration is a share of a sum, not a number of things
+            quantity = float(item.quantity) * (1.0 if name == "assembly" else times)
+            in_bytes = name == "host_memory"
+            made[name] |= {
+                "quantity": quantity,
+                "quantity_shown": with_unit(quantity, "GB" if in_bytes else "1"),
+                "price": float(item.price),
+                "price_shown": with_unit(float(item.price), "USD/GB" if in_bytes else "USD"),
+            }
+    return made
+
+
+def _prices(system: Any, low: Any, catalogue: Any) -> Figures:
+    """Price of the system on every price basis, and of a chip within it."""
+    from dse.model.manufacture import chip_price, system_cost
+    from dse.model.ownership import price_factor
+    from dse.model.pytree import lower
+    from dse.spec.facility import PRICE_BASES, Facility
+    from dse.spec.load import load
+
+    facility = lower(fixed(load(Facility, FACILITY, catalogue)))
+    made: Figures = {}
+    for basis in PRICE_BASES:
+        first, second, third = (float(name == basis) for name in PRICE_BASES)
+        markup = price_factor(facility, (first, second, third))
+        total = system_cost(low, markup).total
+        name = basis.replace("-", "_")
+        made[f"system_{name}"] = _figure(total * system.domains, "USD", system.announced.price)
+        made[f"for_each_chip_{name}"] = _figure(total / system.chips, "USD")
+        made[f"of_which_chip_{name}"] = _figure(chip_price(low.chip, markup), "USD")
+    return made
 
 
 def _model(model: Any) -> dict[str, Figures]:
@@ -105,6 +143,7 @@ def _chip(chip: Any) -> dict[str, Figures]:
 def _system(system: Any, catalogue: Any) -> dict[str, Figures]:
     from dse.model.estimate import design
     from dse.model.evaluator import Question
+    from dse.model.manufacture import system_bill
     from dse.model.power import rack_power
     from dse.model.pytree import lower
     from dse.spec.facility import Facility
@@ -131,12 +170,12 @@ def _system(system: Any, catalogue: Any) -> dict[str, Figures]:
         "memory_bandwidth": _figure(system.memory_bandwidth, "TB/s", said.bandwidth),
         "provisioned_power": _figure(made.power.total * system.domains, "kW", said.power),
         "power_of_a_rack": _figure(rack_power(low), "kW"),
-        "price_at_cost": _figure(made.price.total * system.domains, "USD", said.price),
-        "price_at_cost_of_a_chip": _figure(made.price.total / system.chips, "USD"),
     }
     return {
         "derived": listed,
-        "bill_of_materials_at_cost": _parts(made.price, "USD", system.domains),
+        "bill_of_materials_at_cost": _bill(system_bill(low), system.domains),
+        "cost_of_making_a_chip": _parts(made.chip, "USD"),
+        "prices": _prices(system, low, catalogue),
         "provisioned_power": _parts(made.power, "kW", system.domains),
         "rules": {name: _margin(float(value)) for name, value in made.margins.items()},
     }

@@ -27,6 +27,9 @@ TIGHT = 0.1
 OPERATING = ("mapping", "memory", "tpot", "ttft")
 """Rules of an operating point; all others are of the design alone."""
 
+WHOLE = ("mapping", "chip.cores", "fabric.switches", "fabric.torus", "fabric.lanes")
+"""Rules that count things: what uses all it may has no room, and nothing to tell."""
+
 
 def evaluation_document(evaluation: Any, index: int, system: Any, question: Any) -> Document:
     """Everything about one row of an Evaluation, as files hold it."""
@@ -102,7 +105,17 @@ def evaluation_view(document: Document) -> list[Any]:
         *_footprint(document),
         *_power_and_cost(document),
         *_rules(document),
+        *_sampled([document]),
     ]
+
+
+def _sampled(documents: list[Document]) -> list[Any]:
+    """Tables over samples of what is uncertain, where they were asked for."""
+    if "bands" not in documents[0]:
+        return []
+    from dse.report.uncertainty import comparison_bands, uncertainty_view
+
+    return comparison_bands(documents) if len(documents) > 1 else uncertainty_view(documents[0])
 
 
 def _head(document: Document) -> list[Any]:
@@ -198,8 +211,7 @@ def _plain_shares(header: str, parts: Mapping[str, float], unit: str) -> Any:
 
 def _rules(document: Document) -> list[Any]:
     margins = document["margins"]
-    # a mapping that uses all it may has no room, and nothing to tell
-    tight = {n: m for n, m in margins.items() if m < (0.0 if n == "mapping" else TIGHT)}
+    tight = {n: m for n, m in margins.items() if m < (0.0 if n in WHOLE else TIGHT)}
     if not tight:
         return [heading(f"All {len(margins)} rules hold with at least {percent(TIGHT)} to spare")]
     names = sorted(tight, key=lambda name: tight[name])
@@ -239,7 +251,7 @@ def comparison_view(documents: list[Document]) -> list[Any]:
     ]
     for each in fitting(columns, keys=2):
         parts += [each, Text("")]
-    return parts[:-1]
+    return parts[:-1] + _sampled(documents)
 
 
 def _comparison_column(document: Document, names: list[str], number: int) -> Column:

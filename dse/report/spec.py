@@ -198,10 +198,12 @@ def _derived_leaves(leaves: list[Document]) -> Any:
 
 def _derived_table(group: Document) -> Any:
     names = list(group)
-    columns = [
-        Column("figure", [name.replace("_", " ") for name in names]),
-        Column("derived", [group[name]["shown"] for name in names], right=True),
-    ]
+    columns = [Column("figure", [name.replace("_", " ") for name in names])]
+    if any("quantity" in group[name] for name in names):
+        for title in ("quantity", "price"):
+            shown_as = [group[name].get(f"{title}_shown", "-") for name in names]
+            columns.append(Column(title, shown_as, right=True))
+    columns.append(Column("derived", [group[name]["shown"] for name in names], right=True))
     if any("announced" in group[name] for name in names):
         announced = [group[name].get("announced_shown", "-") for name in names]
         columns.append(Column("announced", announced, right=True))

@@ -19,20 +19,30 @@ from dse.spec.fields import (
 )
 from dse.spec.link import Attachment
 from dse.spec.memory import Memory
-from dse.spec.silicon import Die
+from dse.spec.silicon import Die, IoDie
 
 
 @spec("packaging")
 class Packaging(Named):
     """A way to join dies and stacks: interposer, substrate, assembly."""
 
-    area_price: float = quantity("USD/mm2", "interposer and substrate per interposer area")
-    base_price: float = quantity("USD", "substrate, lid and assembly of any package")
+    area_price: float = quantity("USD/mm2", "interposer per area, before its own yield")
+    defect_density: float = quantity("1/cm2", "defects per area of the interposer")
+    clustering: float = number(
+        "alpha of the interposer's negative binomial yield", low=0.1, high=1000.0
+    )
+    substrate_price: float = quantity("USD/mm2", "package substrate per area")
+    substrate_share: float = number("area of the substrate over that of the interposer", high=100.0)
+    substrate_yield: float = number(
+        "yield of attaching the interposer to its substrate", low=0.5, default=1.0
+    )
+    base_price: float = quantity("USD", "lid, bumps and assembly of any package")
     test_price: float = quantity("USD", "final test and burn-in of a package")
     die_test: float = number("wafer test, as a share of the die's cost")
     attach_yield: float = number("yield of attaching one die or stack", low=0.5)
     spacing: float = number("interposer area over the area of what stands on it", low=1.0, high=3.0)
-    maximum_area: float = quantity("mm2", "largest interposer", low=1e-6)
+    maximum_area: float = quantity("mm2", "largest interposer; 0 declares no limit")
+    carbon: float = quantity("kg/cm2", "carbon of making the interposer, by area")
     shoreline_use: float = number("share of a die's perimeter that interfaces may take", low=0.05)
 
 
@@ -57,18 +67,27 @@ class Chip(Named):
     """
 
     published: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "power": ("dies", "die", "memory.stack", "memory.stacks", "scale_up"),
-        "die.area": ("dies", "die", "memory.stack", "memory.stacks", "scale_up"),
+        "power": ("dies", "die", "io_die", "memory.stack", "memory.stacks", "scale_up"),
+        "die.area": ("dies", "die", "io_die", "memory.stack", "memory.stacks", "scale_up"),
+        "io_die.area": ("dies", "die.sram", "io_die", "memory.stack", "memory.stacks", "scale_up"),
+        "memory.sites": ("memory.stack", "memory.stacks"),
+        "scale_up.built": ("scale_up.link", "scale_up.lanes"),
     }
 
     dies: float = count("compute dies", low=1, high=64)
     die: Die = part(Die, "one compute die")
+    io_die: IoDie = part(IoDie, "I/O dies, where there are any")
     memory: Memory = part(Memory, "memory of the package")
     scale_up: Attachment = part(Attachment, "scale-up lanes")
     packaging: Packaging = reference(Packaging, "how the package is made")
     system: str = text("its usual server or pod, which stands for it where a system is asked for")
     volume: float = quantity("1", "packages that carry the design cost", low=1.0, default=1e6)
+    licences: float = quantity("USD", "one-time licences of bought designs; 0 has them in design")
+    merchant_margin: float = number(
+        "price over cost of what its vendor makes; 0 takes the facility's", high=100.0
+    )
     power: float = quantity("W", "published thermal design power; 0 derives it from the parts")
+    power_cap: float = quantity("W", "power limit set on the chip; 0 for its design power")
     announced: Announced = part(Announced, "published headline figures, for checks only")
 
     @derived("1")

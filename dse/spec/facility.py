@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dse.spec.fields import Named, number, quantity, spec
+from dse.spec.fields import Named, count, number, quantity, spec
 
 PRICE_BASES = ("at-cost", "design-partner", "merchant")
 
@@ -15,6 +15,9 @@ class Facility(Named):
     energy_price: float = quantity("USD/kWh", "price of electricity")
     capital_price: float = quantity("USD/W", "building, power and cooling per watt of IT power")
     building_life: float = quantity("year", "life of the building", low=1.0)
+    colocation_price: float = quantity(
+        "USD/(kW*month)", "rent of provisioned power; above 0 it replaces the building's capital"
+    )
     server_life: float = quantity("year", "life of the servers", low=1.0)
     cost_of_capital: float = number("interest per compounding period", low=1e-4)
     compounding_period: float = quantity("year", "period of the interest", low=1.0)
@@ -23,5 +26,14 @@ class Facility(Named):
     grid_carbon: float = quantity("g/kWh", "carbon of the electricity")
     silicon_carbon: float = quantity("kg/cm2", "carbon of making a die, by area")
     package_carbon: float = quantity("g", "carbon of a package beyond its dies and memory")
-    partner_margin: float = number("price over cost at a design partner", low=1.0, high=100.0)
-    merchant_margin: float = number("price over cost at a merchant vendor", low=1.0, high=100.0)
+    partner_margin: float = number(
+        "price over cost of what a design partner makes", low=1.0, high=100.0
+    )
+    merchant_margin: float = number(
+        "price over cost of what a merchant vendor makes", low=1.0, high=100.0
+    )
+    memory_margin: float = number(
+        "price over cost of the memory that a partner or vendor buys in", low=1.0, high=100.0
+    )
+    dollar_year: float = count("year whose dollars the costs are in; 0 converts nothing", high=3000)
+    inflation: float = number("growth of prices in a year, between two dollars", high=0.2)

@@ -15,7 +15,8 @@ class MemoryStack(Named):
     energy: float = quantity("pJ/bit", "energy of a bit, device and interface")
     price: float = quantity("USD/GB", "price")
     shoreline: float = quantity("mm", "die edge that a stack's interface takes")
-    interface_area: float = quantity("mm2", "PHY and controller on the compute die")
+    interface_area: float = quantity("mm2", "PHY on the die; it does not shrink with the node")
+    controller: float = quantity("MTr", "controller on the die, logic of its node")
     footprint: float = quantity("mm2", "area on the interposer")
     latency: float = quantity("ns", "loaded latency of an access from a core", low=1e-12)
     idle_power: float = quantity("W", "power of an idle stack")
@@ -33,6 +34,7 @@ class Memory:
 
     stack: MemoryStack = reference(MemoryStack, "kind of stack")
     stacks: float = count("stacks in the package", low=1, high=64)
+    sites: float = count("interfaces on the dies; 0 for as many as stacks", high=64)
     price: float = quantity("USD/GB", "price here; 0 takes the stack's own")
     reserve: float = number("share of the capacity that the system keeps for itself")
 

@@ -12,21 +12,40 @@ class Node(Named):
     logic_density: float = quantity("MTr/mm2", "peak logic density", low=1e11)
     placement: float = number("share of the peak density that placed logic reaches", low=0.05)
     mac_area: float = quantity("um2", "a BF16 multiply-accumulate cell with FP32 accumulation")
+    lane_control: float = quantity("MTr", "sequencing and operand delivery of one SIMT lane")
+    wiring: float = number(
+        "wires, clocks, control and on-chip network over the area of cores and SRAM", high=5.0
+    )
+    uncore_area: float = quantity(
+        "mm2", "host interface, management, path to memory: on each die with memory interfaces"
+    )
     sram_bit_area: float = quantity("um2/bit", "high-density SRAM bit cell")
     sram_efficiency: float = number("share of a large SRAM macro that is bit cells", low=0.05)
+    sram_macro: float = quantity("KiB", "size of a macro with half of that share")
+    silicon_carbon: float = quantity("kg/cm2", "carbon of a processed wafer, by area")
     wafer_price: float = quantity("USD", "a processed wafer")
     wafer_diameter: float = quantity("mm", "wafer diameter", low=0.05)
     edge_exclusion: float = quantity("mm", "unusable rim of the wafer")
     scribe: float = quantity("mm", "saw street between dies")
     defect_density: float = quantity("1/cm2", "defects per area, D0")
     clustering: float = number("alpha of the negative binomial yield", low=0.1, high=1000.0)
-    reticle: float = quantity("mm2", "largest die that one exposure prints", low=1e-6)
-    design_cost: float = quantity("USD", "one-time engineering of a die design, tape-out included")
+    reticle: float = quantity(
+        "mm2", "largest die that one exposure prints; 429 mm2 with High-NA lenses; 0 for no limit"
+    )
+    design_cost: float = quantity("USD", "one-time engineering of a die design, without masks")
+    mask_cost: float = quantity("USD", "one set of masks")
     flop_energy: float = quantity(
-        "pJ/FLOP", "a dense BF16 FLOP at the nominal voltage, operand movement included"
+        "pJ/FLOP",
+        "a BF16 FLOP in an array's cell at the nominal voltage, clock and control included",
     )
     sram_energy: float = quantity("pJ/bit", "a bit read from or written to a large SRAM")
-    leakage: float = quantity("W/mm2", "leakage at 85 degC and the nominal voltage")
+    leakage: float = quantity("W/mm2", "leakage at its temperature and the nominal voltage")
+    leakage_temperature: float = quantity(
+        "K", "junction temperature of that leakage", low=1.0, default=358.15
+    )
+    leakage_rise: float = quantity(
+        "K", "temperature rise that multiplies leakage by e", low=1.0, default=25.0
+    )
     clock: float = quantity("GHz", "clock of a systolic array at the nominal voltage", low=1e6)
     voltage: float = quantity("V", "nominal voltage", low=0.1, high=2.0)
     threshold_voltage: float = quantity("V", "threshold of the alpha-power law", low=0.01, high=1.0)
@@ -67,6 +86,7 @@ class Vector:
     lanes: float = count("lanes per core")
     operations: float = quantity("FLOP", "FP32 operations per lane and cycle", high=64.0)
     exponentials: float = number("exponentials per lane and cycle", high=64.0)
+    simt: float = flag("the lanes run threads (a GPU's): schedulers, operand collectors, caches")
     clock: float = quantity("GHz", "clock of these engines")
 
     @derived("TFLOP/s")
@@ -85,7 +105,9 @@ class Core:
     array: Array = part(Array, "one array")
     vector: Vector = part(Vector, "vector, scalar and special-function engines")
     sram: float = quantity("MiB", "private SRAM of one core")
-    control_transistors: float = quantity("MTr", "sequencers, DMA and other logic of one core")
+    control_transistors: float = quantity(
+        "MTr", "published logic of one core beside lanes, arrays and the node's wiring"
+    )
     # last: in the class body it hides the function of that name
     count: float = count("physical cores on a die", low=1)
 
@@ -118,8 +140,10 @@ class Die:
     area: float = quantity("mm2", "published area; 0 derives it from the parts")
     core: Core = part(Core, "the cores")
     sram: float = quantity("MiB", "SRAM shared by all cores of the die")
-    overhead_area: float = quantity("mm2", "host interface, management: all that is not listed")
-    interconnect_share: float = number("on-chip network over core and SRAM area", high=5.0)
+    overhead_area: float = quantity("mm2", "what is published beside the node's uncore")
+    interconnect_share: float = number(
+        "wires, control and network over core and SRAM area; 0 takes the node's", high=5.0
+    )
     single_exposure: float = flag("the die must fit one reticle", default=1.0)
     die_to_die: DieToDie = part(DieToDie, "link to the neighbour die")
 
@@ -132,3 +156,23 @@ class Die:
     def sram_bytes(self) -> float:
         """SRAM of the enabled cores and the shared SRAM."""
         return self.core.enabled * self.core.sram + self.sram
+
+
+@spec()
+class IoDie:
+    """The dies beside or below the compute dies, and which share of the interfaces they take.
+
+    What the compute dies declare (shared SRAM) and what the chip declares (memory, lanes) is the
+    package's; the shares say how much of it stands here instead of on the compute dies.
+    """
+
+    node: Node = reference(Node, "process node, mostly an older one")
+    area: float = quantity("mm2", "published area of one; 0 derives it from the parts")
+    sram: float = number("share of the compute dies' shared SRAM that stands here")
+    memory: float = number("share of the memory interfaces and of the uncore that stands here")
+    links: float = number("share of the scale-up lanes that stands here")
+    overhead_area: float = quantity("mm2", "what is published beside the node's uncore, on each")
+    die_to_die: DieToDie = part(DieToDie, "link to the neighbour I/O dies")
+    beneath: float = flag("the compute dies stand on these, so that they take no interposer")
+    # last: in the class body it hides the function of that name
+    count: float = count("I/O dies in the package; 0 where there are none", high=64)

@@ -64,7 +64,9 @@ class ScaleOut:
     )
     pod: float = count("chips of a pod, joined at full bandwidth; 0 for one domain")
     power: float = quantity("W", "network cards, switches and optics, per chip")
-    price: float = quantity("USD", "network cards, switches and cables, per chip")
+    outside: float = number("share of that power in switches and optics outside the racks")
+    card_price: float = quantity("USD", "network cards, per chip; 0 has them in the price below")
+    price: float = quantity("USD", "switches, cables and optics, per chip")
 
 
 @spec()
@@ -72,8 +74,28 @@ class Host:
     """The host processors."""
 
     chips: float = count("chips that one host serves", default=1.0, low=1)
-    price: float = quantity("USD", "host board, processors, DRAM, local storage")
+    price: float = quantity("USD", "processors, board, local storage of one host")
+    memory: float = quantity("GB", "DRAM of one host; 0 has it in the price above")
+    memory_price: float = quantity("USD/GB", "price of that DRAM")
     power: float = quantity("W", "power of one host")
+
+
+@spec()
+class AirCooling:
+    """What air carries away: fans of a dense chassis, heat sinks. Assumptions of the field."""
+
+    power: float = number("fans, as a share of the power they cool", default=0.12)
+    flux: float = quantity("W/mm2", "heat that leaves a compute die's area", default=1.0e6)
+    junction: float = quantity("K", "junction temperature under load", low=1.0, default=358.15)
+
+
+@spec()
+class LiquidCooling:
+    """What cold plates carry away, and the pumps. Assumptions of the field."""
+
+    power: float = number("pumps, and fans for the rest, as a share of the power", default=0.04)
+    flux: float = quantity("W/mm2", "heat that leaves a compute die's area", default=1.5e6)
+    junction: float = quantity("K", "junction temperature under load", low=1.0, default=338.15)
 
 
 @spec()
@@ -81,12 +103,24 @@ class Rack:
     """The rack: what it holds, feeds and cools."""
 
     chips: float = count("chips in one rack", default=1.0, low=1)
-    power_limit: float = quantity("kW", "power one rack may draw", low=1.0)
-    price: float = quantity("USD", "frame, power shelves, cooling, management")
+    power_limit: float = quantity("kW", "power one rack may draw; 0 declares no limit")
+    price: float = quantity("USD", "frame and management, and what the next two leave at 0")
+    cooling_price: float = quantity("USD", "manifolds, pumps, exchangers or fans of one rack")
+    supply_price: float = quantity("USD", "power shelves and busbar of one rack")
     board_price: float = quantity("USD", "board, power stages, heat sink or cold plate, per chip")
     cooling: Any = option(COOLING, "how heat leaves")
-    cooling_power: float = number("fans or pumps, as a share of the power they cool")
-    conversion: float = number("efficiency from the rack's feed to the chips' rails", low=0.3)
+    air: AirCooling = part(AirCooling, "what holds where heat leaves by air")
+    liquid: LiquidCooling = part(LiquidCooling, "what holds where heat leaves by liquid")
+    cooling_power: float = number(
+        "fans or pumps, as a share of the power they cool; 0 takes that of the cooling"
+    )
+    conversion: float = number("efficiency of the supplies, from the rack's feed on", low=0.3)
+    regulator: float = number(
+        "efficiency of the chips' voltage regulators; 1 where `conversion` or the chip's design "
+        "power holds their loss",
+        low=0.3,
+        default=1.0,
+    )
     assembly: float = number("integration and test, as a share of the parts' price", high=5.0)
 
 
@@ -109,6 +143,7 @@ class System(Named):
     chip: Chip = reference(Chip, "the accelerator")
     chips: float = count("chips in the scale-up domain", default=1.0, low=1)
     domains: float = count("scale-up domains of the system", default=1.0, low=1)
+    dollar_year: float = count("year whose dollars its prices are in; 0 if not stated", high=3000)
     scale_up: ScaleUp = part(ScaleUp, "fabric inside the domain")
     scale_out: ScaleOut = part(ScaleOut, "network between domains")
     host: Host = part(Host, "hosts")
