@@ -27,7 +27,7 @@ from dse.cli.options import (
     type=click.IntRange(min=0),
     default=10,
     show_default=True,
-    help="How many of the worst rows are shown.",
+    help="How many of the worst rows of each table are shown and broken down.",
 )
 @click.option("--csv", "table", metavar="FILE", help="Also write every row to a CSV file.")
 @click.option(
@@ -88,7 +88,7 @@ def validate_command(
         validation_view,
     )
 
-    found = validate(rows, resolver, say=warn)
+    found = validate(rows, resolver, say=warn, broken_down=0 if markdown else worst)
     if table:
         Path(table).write_text(validation_csv(found), encoding="utf-8")
     if output.as_json:

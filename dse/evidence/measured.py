@@ -44,6 +44,7 @@ LENGTHS = "lengths.csv"
 _SERVED = ("ttft_s", "tpot_s", "output_tokens_per_s")
 _RANDOM_LENGTHS = re.compile(r"lengths U\[([\d.]+),\s*([\d.]+)\] x nominal")
 _KORTHIKANTI = "Korthikanti et al. 2022"
+_INSTINCT = re.compile(r"mi\d{3}")
 _LIBRARY = re.compile(r"\((TRTLLM|VLLM|SGLANG)\s+([\w.]+)\)")
 
 
@@ -144,12 +145,15 @@ def _library(cells: Mapping[str, str], table: str) -> str:
     """The software of a kernel or a collective that ran alone: its table has no such column.
 
     A kernel's is `kernels`, with the library and version that the source names: replayed from a
-    graph it attains what no whole step of that library does.
+    graph it attains what no whole step of that library does. What multiplies on AMD Instinct chips
+    is ROCm's (rocBLAS, hipBLASLt), whatever calls it.
     """
     source = cells.get("source", "")
     if table == "memory" and source.startswith(_KORTHIKANTI):
         return "megatron-2022"
     if table in ("gemm", "attention"):
+        if _INSTINCT.match(cells.get("system", "").strip()):
+            return "rocm"
         found = _LIBRARY.search(source)
         return f"kernels-{found[1].lower()}-{found[2]}" if found else "kernels"
     named = table == "collective" and "nccl" in f"{source} {cells.get('notes', '')}".lower()

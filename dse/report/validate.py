@@ -14,6 +14,8 @@ import attrs
 from rich.text import Text
 
 from dse.evidence.agreement import GROUPS, Statistics, grouped, orderings, sets, statistics
+from dse.evidence.breakdown import told
+from dse.evidence.breakdown import worst as worst_of
 from dse.evidence.validate import Outcome, Validation
 from dse.report.figures import digits
 from dse.report.scatter import Mark, scatter
@@ -41,8 +43,16 @@ def validation_document(validation: Validation) -> dict[str, Any]:
             {"id": o.row.id, "reason": o.reason, "metric": o.metric, "counted": not o.lacking}
             for o in validation.unpredicted
         ],
+        "worst": [_broken(o) for o in validation.outcomes if o.breakdown is not None],
         "summary": summary(validation),
     }
+
+
+def _broken(outcome: Outcome) -> dict[str, Any]:
+    """One of the worst outcomes: shares of its predicted time by operator group and by bound."""
+    made = outcome.breakdown
+    shares = {} if made is None else {"operators": made.operators, "bounds": made.bounds}
+    return _row(outcome) | shares
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
@@ -204,13 +214,22 @@ def _drawn(counted: Iterable[Outcome]) -> list[Any]:
 
 
 def _worst(counted: Sequence[Outcome], number: int) -> list[Any]:
-    """The predictions that are off by most factors, of those that are not apart if there are."""
-    mixed = [outcome for outcome in counted if not outcome.apart] or counted
-    found = [o for o in mixed if o.predicted is not None and o.predicted > 0.0]
-    found = sorted(found, key=lambda o: -abs(math.log(o.predicted / o.measured)))[:number]  # type: ignore[operator]
-    if not found:
-        return []
-    columns = [
+    """By table, the predictions that are off by most factors, and what they are made of.
+
+    Those that are apart are left out where a table has others.
+    """
+    parts: list[Any] = []
+    for name in dict.fromkeys(outcome.row.table for outcome in counted):
+        of_table = [outcome for outcome in counted if outcome.row.table == name]
+        found = worst_of([o for o in of_table if not o.apart] or of_table, number)
+        if found:
+            parts += [heading(f"worst rows: {name}"), table(_worst_columns(found))]
+            parts += _made_of([outcome for outcome in found if outcome.breakdown])
+    return parts
+
+
+def _worst_columns(found: Sequence[Outcome]) -> list[Column]:
+    return [
         Column("id", [o.row.id for o in found]),
         Column("metric", [o.metric for o in found]),
         Column("measured", [digits(o.measured) for o in found], right=True),
@@ -218,7 +237,18 @@ def _worst(counted: Sequence[Outcome], number: int) -> list[Any]:
         Column("ratio", [digits((o.predicted or 0.0) / o.measured, 3) for o in found], right=True),
         Column("row", [cells_text(o) for o in found], fold=True),
     ]
-    return [heading("worst rows"), table(columns)]
+
+
+def _made_of(found: Sequence[Outcome]) -> list[Any]:
+    """What the predicted times of the worst rows are made of, and what binds them."""
+    made = [(o.row.id, o.breakdown) for o in found if o.breakdown is not None]
+    if not made:
+        return []
+    columns = [Column("id", [name for name, _ in made])]
+    if any(each.operators for _, each in made):
+        columns.append(Column("time, %", [told(each.operators) for _, each in made], fold=True))
+    columns.append(Column("bound by, %", [told(each.bounds) for _, each in made], fold=True))
+    return [table(columns)]
 
 
 def cells_text(outcome: Outcome) -> str:

@@ -69,6 +69,7 @@ class Chip(Named):
     system: str = text("its usual server or pod, which stands for it where a system is asked for")
     volume: float = quantity("1", "packages that carry the design cost", low=1.0, default=1e6)
     power: float = quantity("W", "published thermal design power; 0 derives it from the parts")
+    mtbf: float = quantity("h", "mean time between failures; 0 for the facility's")
     announced: Announced = part(Announced, "published headline figures, for checks only")
 
     @derived("1")

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from dse.spec.fields import Named, number, quantity, spec
+from dse.spec.fields import Named, number, part, quantity, spec
 
 PRICE_BASES = ("at-cost", "design-partner", "merchant")
 
 
+@spec()
+class Reliability:
+    """How often parts stop a training job, and what a stop costs; mean times of 0: never.
+
+    A chip, host, switch or network with an `mtbf` of its own has that one instead.
+    """
+
+    chip: float = quantity("h", "mean time between failures of one accelerator, memory included")
+    host: float = quantity("h", "mean time between failures of one host")
+    network: float = quantity(
+        "h", "mean time between failures of one chip's card, cable, optics, share of switches"
+    )
+    switch: float = quantity("h", "mean time between failures of one scale-up switch chip")
+    restart: float = quantity("min", "from a failure until a job runs again, loading apart")
+    checkpoint_bandwidth: float = quantity(
+        "GB/s", "storage bandwidth of one host, for checkpoints", low=1.0, default=1e9
+    )
+
+
 @spec("facility")
 class Facility(Named):
-    """Power, capital, carbon of a data centre, and the margins of each price basis."""
+    """Power, capital, carbon, reliability of a data centre, and the margins of each price basis."""
 
     power_usage_effectiveness: float = number("facility power over IT power", low=1.0, high=5.0)
     energy_price: float = quantity("USD/kWh", "price of electricity")
@@ -25,3 +44,4 @@ class Facility(Named):
     package_carbon: float = quantity("g", "carbon of a package beyond its dies and memory")
     partner_margin: float = number("price over cost at a design partner", low=1.0, high=100.0)
     merchant_margin: float = number("price over cost at a merchant vendor", low=1.0, high=100.0)
+    reliability: Reliability = part(Reliability, "failures of training jobs, checkpoints")

@@ -39,6 +39,7 @@ class Switch:
     power: float = quantity("W", "power of one switch")
     latency: float = quantity("ns", "time through one switch")
     reduction: float = flag("the switch adds up operands of a collective in flight")
+    mtbf: float = quantity("h", "mean time between failures; 0 for the facility's")
 
 
 @spec()
@@ -65,6 +66,7 @@ class ScaleOut:
     pod: float = count("chips of a pod, joined at full bandwidth; 0 for one domain")
     power: float = quantity("W", "network cards, switches and optics, per chip")
     price: float = quantity("USD", "network cards, switches and cables, per chip")
+    mtbf: float = quantity("h", "mean time between failures, per chip; 0 for the facility's")
 
 
 @spec()
@@ -74,6 +76,7 @@ class Host:
     chips: float = count("chips that one host serves", default=1.0, low=1)
     price: float = quantity("USD", "host board, processors, DRAM, local storage")
     power: float = quantity("W", "power of one host")
+    mtbf: float = quantity("h", "mean time between failures; 0 for the facility's")
 
 
 @spec()
