@@ -152,7 +152,7 @@ def _weights(ctx: Context, at: Stage, work: Work, tokens: Scalar, size: Scalar) 
     result = bytes_of(RESULT_BYTES)
     moved = product_bytes(ctx.machine, work, tokens, held, ctx.activation_bytes, result)
     seconds = product_time(ctx.machine, work, tokens)
-    return Span(seconds, 0.0 * tokens, moved / ctx.machine.bandwidth)
+    return Span(seconds, 0.0 * tokens, moved * (1.0 / ctx.machine.bandwidth))
 
 
 def _experts(ctx: Context, at: Stage, tokens: Scalar) -> tuple[Span, Scalar]:
