@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from dse.evidence.breakdown import worst as worst_of
 from dse.evidence.validate import Outcome, Validation
 from dse.report.figures import digits
 from dse.report.scatter import Mark, scatter
-from dse.report.terminal import Column, fitting, heading, note, table
+from dse.report.terminal import Column, fitting, heading, note, table, width
 
 BEGIN = "<!-- errors: written by `dse validate --markdown` -->"
 END = "<!-- end of errors -->"
@@ -223,32 +224,35 @@ def _worst(counted: Sequence[Outcome], number: int) -> list[Any]:
         of_table = [outcome for outcome in counted if outcome.row.table == name]
         found = worst_of([o for o in of_table if not o.apart] or of_table, number)
         if found:
-            parts += [heading(f"worst rows: {name}"), table(_worst_columns(found))]
-            parts += _made_of([outcome for outcome in found if outcome.breakdown])
+            parts.append(heading(f"worst rows: {name}"))
+            parts += [Text(line) for outcome in found for line in _lines(outcome)]
     return parts
 
 
-def _worst_columns(found: Sequence[Outcome]) -> list[Column]:
-    return [
-        Column("id", [o.row.id for o in found]),
-        Column("metric", [o.metric for o in found]),
-        Column("measured", [digits(o.measured) for o in found], right=True),
-        Column("predicted", [digits(o.predicted or 0.0) for o in found], right=True),
-        Column("ratio", [digits((o.predicted or 0.0) / o.measured, 3) for o in found], right=True),
-        Column("row", [cells_text(o) for o in found], fold=True),
+def _lines(outcome: Outcome) -> list[str]:
+    """One of the worst outcomes: both values, the run, what its predicted time is made of."""
+    predicted = outcome.predicted or 0.0
+    values = f"measured {digits(outcome.measured)}, predicted {digits(predicted)}"
+    lines = [
+        f"{outcome.row.id}: {outcome.metric} {values} "
+        f"({digits(predicted / outcome.measured, 3)} of it)",
+        *_wrapped(cells_text(outcome)),
     ]
+    if outcome.breakdown is not None:
+        if outcome.breakdown.operators:
+            lines += _wrapped(f"time, %: {told(outcome.breakdown.operators)}")
+        lines += _wrapped(f"bound by, %: {told(outcome.breakdown.bounds)}")
+    return lines
 
 
-def _made_of(found: Sequence[Outcome]) -> list[Any]:
-    """What the predicted times of the worst rows are made of, and what binds them."""
-    made = [(o.row.id, o.breakdown) for o in found if o.breakdown is not None]
-    if not made:
-        return []
-    columns = [Column("id", [name for name, _ in made])]
-    if any(each.operators for _, each in made):
-        columns.append(Column("time, %", [told(each.operators) for _, each in made], fold=True))
-    columns.append(Column("bound by, %", [told(each.bounds) for _, each in made], fold=True))
-    return [table(columns)]
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        width(),
+        initial_indent="    ",
+        subsequent_indent="      ",
+        break_on_hyphens=False,
+    )
 
 
 def cells_text(outcome: Outcome) -> str:
