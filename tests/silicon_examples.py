@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dse.spec.chip import Chip, Packaging
-from dse.spec.facility import Facility
+from dse.spec.facility import Facility, Reliability
 from dse.spec.link import Attachment, Link
 from dse.spec.memory import Memory, MemoryStack
 from dse.spec.silicon import Array, Core, Die, DieToDie, Node, Rates, Vector
@@ -253,13 +253,20 @@ FACILITY = Facility(
     maintenance=0.03 / YEAR,
     utilisation=0.8,
     grid_carbon=369.0 / KWH,
-    silicon_carbon=2.78e3 / 1e-4,
     package_carbon=150.0,
     partner_margin=1.8,
     merchant_margin=6.0,
     memory_margin=1.2,
     dollar_year=2025.0,
     inflation=0.025,
+    reliability=Reliability(
+        chip=90_000 * 3600.0,
+        host=125_000 * 3600.0,
+        network=144_000 * 3600.0,
+        switch=500_000 * 3600.0,
+        restart=600.0,
+        checkpoint_bandwidth=1e9,
+    ),
 )
 
 HGX_H100 = System(

@@ -13,10 +13,14 @@ from click.testing import CliRunner, Result
 from dse.cli import cli
 from dse.evidence.calibrate import Problem, families_out, summary
 from dse.evidence.kernel_rows import batches
+from dse.evidence.lineage import Lineage
 from dse.evidence.measured import Resolver, measured_folder, read_rows
 from dse.evidence.prediction import Row, predict
+from dse.evidence.stack_file import family_data
+from dse.evidence.stack_fit import fit_stack
 from dse.model.pytree import lower, replace, stack
 from dse.spec import Catalog, Software, load
+from dse.spec.write import text_of
 
 GEMM = measured_folder() / "micro_gemm.csv"
 FREE = {"matrix": (0.3, 0.97), "memory": (0.3, 0.97)}
@@ -117,3 +121,59 @@ def test_no_rows_is_an_error(tmp_path: Path) -> None:
     result = calibrate(tmp_path, "--rows", "nobody")
     assert result.exit_code == 1
     assert "no row's software begins with 'nobody'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--software", "other"], "several stacks have no name for what they have in common"),
+        (["--software", "other", "--pool", "mine"], "'mine' is one of the stacks"),
+        (["--table", "serve"], "no row's software begins with 'kernels'"),
+    ],
+)
+def test_what_no_fit_would_mend_is_refused(tmp_path: Path, more: list[str], said: str) -> None:
+    """Several stacks without a common name, a common name that is a stack's, no rows left."""
+    result = calibrate(tmp_path, *more)
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert not (tmp_path / "mine.toml").exists()
+
+
+def test_bases_say_which_stack_and_version_a_row_is() -> None:
+    """Megatron-LM of 2022 is based on that of 2021, which is Megatron: it shares its factor, as its
+    file gives none, its attention is unfused as its base says, and what was fitted is no fact."""
+    kin = Lineage(("megatron", "maxtext"), RESOLVER)
+    row = Row(id="1", table="train", software="megatron-2022")
+    assert kin.path("megatron-2022") == ["megatron-2022", "megatron-2021", "megatron"]
+    assert (kin.stack(row), kin.version(row)) == ("megatron", "megatron-2021")
+    assert kin.elder("megatron-2022") == "megatron-2021"
+    assert kin.elder("megatron-2021") == ""
+    facts = kin.facts(row)
+    assert facts["fused"] == 0.0
+    assert facts["gathers"] == 1.0
+    assert not {"matrix", "memory", "maturity"} & set(facts)
+    assert kin.path("vllm-0.9") == []
+    assert kin.version(Row(id="2", table="train", software="maxtext")) == ""
+
+
+def test_files_of_stacks_that_were_fitted_together_load(tmp_path: Path) -> None:
+    """The common stack, each stack with it as base, and versions with facts and a maturity."""
+    rows = [
+        row
+        for row in read_rows([measured_folder() / "train.csv"])
+        if row.software in ("megatron-2022", "nemo-mlperf-v5.0")
+    ]
+    resolver = Resolver(Catalog.default(), (measured_folder(),))
+    kin = Lineage(("megatron", "nemo"), resolver)
+    start = resolver.software("default")
+    found = fit_stack("common", rows, resolver, start, lineage=kin, crossed=False)
+    for name, data in family_data(found, "default", {}, kin).items():
+        (tmp_path / f"{name}.toml").write_text(text_of(data), encoding="utf-8")
+    catalogue = Catalog.default([tmp_path])
+    common, version = (load(Software, n, catalogue) for n in ("common", "megatron-2022"))
+    assert common.matrix == pytest.approx(found.fit.values["matrix"], rel=5e-3)
+    assert version.matrix == pytest.approx(found.fit.own["megatron"].values["matrix"], rel=5e-3)
+    assert version.maturity == pytest.approx(found.fit.maturity["megatron-2021"], rel=5e-3)
+    assert (version.fused, version.overlap, version.gathers) == (0.0, 0.0, 1.0)
+    assert version.sources["fused"].ref.startswith("Korthikanti")
+    assert set(found.software) == {"megatron-2022", "nemo-mlperf-v5.0"}

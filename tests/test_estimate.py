@@ -161,9 +161,8 @@ def check_sums(made: System, setting: Setting, found: Any) -> None:
         figures["tokens_per_s_per_chip"] * chips, figures["tokens_per_s"], rtol=1e-5
     )
     money = figures["tokens_per_usd"] * figures["usd_per_chip_hour"] * chips
-    np.testing.assert_allclose(
-        money, figures["tokens_per_s"] * setting.facility.utilisation, rtol=1e-5
-    )
+    kept = figures["tokens_per_s"] * figures["goodput"]
+    np.testing.assert_allclose(money, kept * setting.facility.utilisation, rtol=1e-5)
 
 
 @pytest.mark.parametrize("phase", PHASES)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 from helpers import mapping
 
-from dse.model.footprint import activations_of_token, layers_in_flight
+from dse.model.footprint import (
+    Parameters,
+    activations_of_token,
+    layers_in_flight,
+    weights_held,
+)
 from dse.model.pytree import lower
 from dse.model.transformer import Mapping
 from dse.spec.workload import LanguageModel
@@ -79,3 +84,14 @@ def test_the_first_stage_holds_as_many_micro_batches_as_stages(
 ) -> None:
     """L layers with 1F1B, L (1 + (p - 1) / (p m)) interleaved (section 4.2.3); fewer with fewer."""
     assert float(layers_in_flight(96.0, row, rounds)) == pytest.approx(layers)
+
+
+def test_experts_and_all_other_weights_have_bytes_of_their_own() -> None:
+    """gpt-oss-120b: 114.7 G expert parameters in 4.25 bits, 2.1 G others in BF16: 65 GB.
+
+    OpenAI's model card (2025) has a checkpoint of 60.8 GiB.
+    """
+    held = Parameters(shared=0.98e9, experts=114.7e9, embeddings=1.16e9)
+    bytes_held = weights_held(held, 4.25 / 8.0, 2.0)
+    assert bytes_held == pytest.approx(60.8 * 2**30, rel=0.02)
+    assert weights_held(held, 2.0, 2.0) == pytest.approx(2.0 * held.total)

@@ -60,7 +60,7 @@ def model_row(name: str, **cells: str) -> str:
         ("micro_collective.csv", "collective", 578),
         ("memory.csv", "memory", 16),
         ("models.csv", "", 0),
-        ("power.csv", "", 0),
+        ("power.csv", "power", 68),
         ("lengths.csv", "", 0),
     ],
 )
@@ -150,8 +150,10 @@ def test_what_ran_alone_is_of_the_library_that_timed_it() -> None:
              for table in ("gemm", "attention", "collective", "memory")}  # fmt: skip
     assert shipped_rows()["mb-00000"].software == "kernels-trtllm-1.0.0"
     assert found["gemm"] == {
-        "kernels", "kernels-trtllm-1.0.0", "kernels-trtllm-1.3.0rc20", "kernels-vllm-0.24.0"
+        "kernels", "kernels-trtllm-1.0.0", "kernels-trtllm-1.3.0rc20", "kernels-vllm-0.24.0", "rocm"
     }  # fmt: skip
+    instinct = {row.system for row in shipped_rows().values() if row.software == "rocm"}
+    assert instinct == {"mi210", "mi300x", "mi325x", "mi355x"}
     assert found["attention"] == {"kernels-trtllm-1.0.0", "kernels-trtllm-1.3.0rc20"}
     assert found["collective"] == {"nccl", ""}
     assert found["memory"] == {"megatron-2022"}

@@ -19,10 +19,10 @@ from dse.evidence.design_power import (
     vendor_of,
     vendor_parts,
 )
-from dse.evidence.measured import Resolver, measured_folder
-from dse.evidence.power_rows import NODE, SWITCHES, batches, power_rows, read_power_rows
+from dse.evidence.measured import Resolver, measured_folder, read_rows
+from dse.evidence.power_rows import NODE, batches
 from dse.evidence.prediction import predict
-from dse.evidence.validate import stacks_of
+from dse.evidence.validate import SWITCHES, stacks_of
 from dse.spec.catalog import Catalog
 
 
@@ -39,8 +39,8 @@ def resolver() -> Resolver:
 @cache
 def predicted() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Measured and predicted values of all shipped rows by metric."""
-    rows = read_power_rows(measured_folder() / "power.csv")
-    made, missing = power_rows(rows, resolver())
+    rows = read_rows([measured_folder() / "power.csv"])
+    made, missing = batches(rows, resolver())
     assert not missing
     return {
         batch.metrics[0]: (
@@ -138,6 +138,6 @@ def test_an_unknown_workload_is_left_out_by_name(tmp_path: Path) -> None:
         "id,source,system,chips,workload,metric,value,notes\n"
         "x,here,h100-sxm,8,bert training with 3 sheep,node_power_w,5000,\n"
     )
-    made, missing = batches(read_power_rows(file), resolver())
+    made, missing = batches(read_rows([file]), resolver())
     assert made == []
     assert "bert training" in missing[0].reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from dse.model.evaluator import evaluate
 from dse.model.pytree import lower, stack
 from dse.search.problem import StudyProblem
 from dse.spec.catalog import Catalog
+from dse.spec.metrics import METRICS
 from dse.spec.study import load_study
 
 STUDY = """
@@ -70,6 +72,47 @@ def test_a_mix_costs_the_weighted_sum_of_its_workloads(problem: StudyProblem) ->
     mixed = problem.evaluate(levels).metrics
     assert mixed["usd_per_mtok"][0] == pytest.approx(0.75 * each[0] + 0.25 * each[1], rel=1e-6)
     assert mixed["tokens_per_usd"][0] == pytest.approx(1.0 / mixed["usd_per_mtok"][0], rel=1e-5)
+
+
+def test_a_mix_by_hand(problem: StudyProblem) -> None:
+    """Weights are shares of the tokens. Of four tokens three come at 100 a second, one at 50:
+    0.03 + 0.02 s, 80 a second; at 20 and 10 tokens a joule 0.15 + 0.1 J, 16 a joule; at 2 and 6
+    dollars a million 3; 1,000 W for 60 % of the time and 500 W for 40 % are 800 W; so MFU 0.5 and
+    0.25 are 0.4; latency and users' speed are the worst workload's. Each workload keeps the
+    operating point that it has alone.
+    """
+    given = {
+        "tokens_per_s": (100.0, 50.0),
+        "tokens_per_joule": (20.0, 10.0),
+        "usd_per_mtok": (2.0, 6.0),
+        "tokens_per_usd": (1 / 2.0, 1 / 6.0),
+        "average_power_w": (1000.0, 500.0),
+        "mfu": (0.5, 0.25),
+        "tpot_s": (0.02, 0.04),
+        "tokens_per_s_per_user": (50.0, 25.0),
+        "chip_power_w": (700.0, 700.0),
+    }
+    expected = (80.0, 16.0, 3.0, 1 / 3.0, 800.0, 0.4, 0.04, 25.0, 700.0)
+    found = []
+    for at in range(2):
+        values = {name: np.ones(1) for name in METRICS}
+        values |= {name: np.asarray([pair[at]]) for name, pair in given.items()}
+        found.append(SimpleNamespace(metrics=values))
+    mixed = problem._mixed(found)  # type: ignore[arg-type]
+    for name, value in zip(given, expected, strict=True):
+        assert mixed[name][0] == pytest.approx(value), name
+    systems = problem._stacked(np.asarray([[1, 0, 2]]))
+    alone = [evaluate(systems, question) for question in problem._questions]
+    together = problem.evaluate(np.asarray([[1, 0, 2]])).mapping[0]
+    assert [each.mapping(0)["tp"] for each in alone] == [m["tp"] for m in together.values()]
+
+
+def test_what_an_hour_costs_is_what_its_tokens_cost(problem: StudyProblem) -> None:
+    """Dollars an hour of the mix over its tokens an hour are its dollars for a token."""
+    found = problem.evaluate(np.asarray([[2, 1, 2]])).metrics
+    used = problem.study.facility.utilisation
+    token = found["usd_per_chip_hour"] / found["tokens_per_s_per_chip"] / used
+    np.testing.assert_allclose(token, found["usd_per_mtok"], rtol=1e-4)
 
 
 def test_a_latency_limit_filters_operating_points(problem: StudyProblem) -> None:

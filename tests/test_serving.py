@@ -262,3 +262,46 @@ def test_cases_fit_eight_chips() -> None:
         if case.phase in PHASES:
             done = PHASES[case.phase](ctx, case.mapping, case.batch)
             assert float(done.margin_mapping) >= 0.0
+
+
+def with_experts(setting: Setting, share: float) -> Setting:
+    """The setting with a share of the peak that routed experts attain; 0: the matrix share."""
+    return setting._replace(software=replace(setting.software, experts=share))
+
+
+def test_routed_experts_take_longer_by_what_they_attain_less() -> None:
+    """Half the share of the peak is twice the arrays' time in experts, and in nothing else."""
+    setting = asked("gpt-oss-120b", "long-prefill", "ideal", tokens_in=2048.0)
+    full = prefill(prepared(system("h100-server"), with_experts(setting, 0.0)), mapping(tp=8.0), 512.0)
+    half = with_experts(setting, float(setting.software.matrix) / 2.0)
+    slow = prefill(prepared(system("h100-server"), half), mapping(tp=8.0), 512.0)
+    assert float(slow.times.experts) == pytest.approx(2.0 * float(full.times.experts), rel=1e-5)
+    assert float(slow.times.projections) == float(full.times.projections)
+    same = with_experts(setting, float(setting.software.matrix))
+    again = prefill(prepared(system("h100-server"), same), mapping(tp=8.0), 512.0)
+    assert float(again.ttft) == pytest.approx(float(full.ttft), rel=1e-6)
+
+
+def test_a_dense_model_has_no_routed_experts_to_slow_it() -> None:
+    """What experts attain changes nothing for Llama."""
+    setting = asked("llama-3.3-70b", "long-prefill")
+    fast_, slow = (
+        prefill(prepared(system("h100-server"), with_experts(setting, share)), mapping(tp=8.0), 512.0)
+        for share in (0.9, 0.1)
+    )
+    assert float(fast_.ttft) == float(slow.ttft)
+
+
+@pytest.mark.parametrize(("others", "times"), [("same", 1.0), ("bf16", 16.0 / 8.25)])
+def test_weights_outside_experts_have_a_precision_of_their_own(others: str, times: float) -> None:
+    """Batch-1 decode reads projections in their own format: FP8 takes 8.25 bits, BF16 16."""
+    plain = asked("gpt-oss-120b", "chat-decode", "ideal")
+    index = ("same", "fp32", "bf16", "fp8", "fp4").index(others)
+    chosen = tuple(float(i == index) for i in range(5))
+    mixed = plain._replace(workload=replace(plain.workload, others=chosen))
+    one, two = (
+        decode(prepared(fast(system("h100-server")), setting), mapping(tp=8.0), 1.0)
+        for setting in (plain, mixed)
+    )
+    assert float(two.times.projections) == pytest.approx(times * float(one.times.projections), 3e-3)
+    assert float(two.times.experts) == pytest.approx(float(one.times.experts), rel=1e-6)

@@ -134,3 +134,20 @@ def test_maturity_divides_speed() -> None:
     one, half = predicted(row()), predicted(row(), maturity=0.5)
     assert half["tpot_s"] == pytest.approx(2 * one["tpot_s"], rel=1e-5)
     assert half["output_tokens_per_s"] == pytest.approx(one["output_tokens_per_s"] / 2, rel=1e-5)
+
+
+def test_four_bits_are_the_experts_alone() -> None:
+    """gpt-oss keeps attention and embeddings in BF16 beside MXFP4 experts; FP8 is of all weights.
+
+    A dense model has no experts: its four bits are of all it has.
+    """
+    asked = {
+        ("gpt-oss-120b", "mxfp4"): "bf16",
+        ("gpt-oss-120b", "fp8"): "same",
+        ("llama-3.3-70b", "int4"): "same",
+    }
+    words = ("same", "fp32", "bf16", "fp8", "fp4")
+    for (model, weights), others in asked.items():
+        (batch,), _ = batches([row(model=model, weights=weights)], RESOLVER)
+        found = [float(weight[0]) for weight in batch.inputs.workload.others]
+        assert found == [float(word == others) for word in words]

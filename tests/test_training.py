@@ -270,3 +270,47 @@ def test_gradients_to_efficiencies_are_exact() -> None:
         moved[0][index], moved[1][index] = 1.02 * value, 0.98 * value
         ends = [float(seconds(each)) for each in moved]
         assert float(found[index]) == pytest.approx((ends[0] - ends[1]) / (0.04 * value), abs=2e-3)
+
+
+def _with(changes: dict[str, float], row: Mapping) -> Operation:
+    """Llama 70B on H100 servers by a stack with some fields changed."""
+    setting = asked("llama-3.3-70b", chips=64.0)
+    software = replace(setting.software, **changes)
+    return pretrain(prepared("h100-server", setting._replace(software=software)), row)
+
+
+def test_attention_of_older_instructions_uses_no_more_cells_than_they_start() -> None:
+    """2,048 multiply-accumulates are an H100 core's own: no change; with half of them the products
+    of attention take twice as long, and its softmax no longer."""
+    row = mapping(tp=8.0)
+    cells = {"attention_cells": 2048.0}
+    own, same = _with({}, row).times, _with(cells, row).times
+    assert float(same.attention) == pytest.approx(float(own.attention), rel=1e-6)
+    half = _with({"attention_cells": 1024.0}, row).times
+    quarter = _with({"attention_cells": 512.0}, row).times
+    added = float(half.attention - own.attention)
+    # 1 to 2 to 4: the second doubling adds twice what the first does
+    assert added > 0.2 * float(own.attention)
+    assert float(quarter.attention - half.attention) == pytest.approx(2.0 * added, rel=1e-3)
+    assert float(half.projections) == float(own.projections)
+
+
+def test_recomputation_that_stops_early_leaves_out_a_layers_last_product() -> None:
+    """Full recomputation: 3 of 4 passes are whole, one lacks the last of three matrices; where
+    nothing or half of the products is recomputed there is no such product."""
+    for level, share in ((0.0, 1.0), (0.75, 1.0), (1.0, (4.0 - 1.0 / 3.0) / 4.0)):
+        row = mapping(tp=8.0, recompute=level)
+        whole = _with({"early_stop": 0.0}, row).times
+        early = _with({"early_stop": 1.0}, row).times
+        assert float(early.feed_forward / whole.feed_forward) == pytest.approx(share, rel=1e-5)
+        assert float(early.projections) == float(whole.projections)
+
+
+def test_each_chip_of_a_group_hands_on_its_own_part() -> None:
+    """Without sequence parallelism a stage's chips send an eighth each as well, and gather the rest
+    inside the server (Narayanan et al. 2021, section 4.1): slower than with it, and by far less
+    than the eightfold time of whole messages."""
+    none = {"overlap": 0.0}
+    split = _with(none, mapping(tp=8.0, pp=4.0)).times.pipeline
+    alone = _with(none, mapping(tp=8.0, pp=4.0, sequence_parallel=0.0)).times.pipeline
+    assert float(split) < float(alone) < 4.0 * float(split)

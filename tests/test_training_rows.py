@@ -15,6 +15,7 @@ from dse.evidence.calibrate import Problem, families_out, fit, folds, summary
 from dse.evidence.measured import Resolver, measured_folder, read_rows
 from dse.evidence.prediction import Batch, Row, predict
 from dse.evidence.training_rows import SIZES, batches, candidates
+from dse.model.power import derived_power
 from dse.model.pytree import lower, replace, stack
 from dse.spec.catalog import Catalog
 from dse.spec.load import load
@@ -215,3 +216,84 @@ def test_variants_fix_fields_of_their_rows() -> None:
     first = np.array([row.software == "a-1" for row in problem.rows])
     assert np.abs(errors[first]).max() < 1e-5
     assert np.all(errors[~first] < -0.05)
+
+
+def test_a_version_of_no_rows_is_as_its_elder() -> None:
+    """Rows of the younger version left out: its factor is that of the version it is based on."""
+    batch = toy(0.6, 0.4)
+    slower = tuple(
+        attrs.evolve(row, measured={"step_time_s": row.measured["step_time_s"] * 1.25})
+        for row in batch.rows
+    )
+    problem = Problem(
+        [attrs.evolve(batch, rows=slower, function=_aged)],
+        default(),
+        {"network": (0.7, 0.8)},
+        version=lambda row: row.software,
+        variant=lambda _: {"matrix": 0.6, "memory": 0.4},
+        elder=lambda name: "a-1" if name == "a-2" else "",
+    )
+    kept = np.array([row.software == "a-1" for row in problem.rows])
+    found = problem.describe(problem.solve(kept), kept)
+    assert found.maturity["a-1"] == pytest.approx(0.8, rel=0.03)
+    assert found.maturity["a-2"] == pytest.approx(found.maturity["a-1"], rel=0.02)
+
+
+def _aged(software: Software, inputs: Any) -> tuple[jax.Array]:
+    return (_line(software, inputs)[0] / software.maturity,)
+
+
+def test_stacks_fitted_together_learn_from_each_other() -> None:
+    """Two stacks with numbers of their own: one whose rows are left out takes what is common, which
+    the other's rows have moved from the start; with its rows it has its own."""
+    batch = toy(0.6, 0.4)
+    mixed = tuple(
+        attrs.evolve(row, measured={"step_time_s": row.measured["step_time_s"] * 1.2})
+        if row.software == "a-2"
+        else row
+        for row in batch.rows
+    )
+    problem = Problem(
+        [attrs.evolve(batch, rows=mixed)],
+        default(),
+        FREE,
+        spreads={"matrix": 1.0, "memory": 1.0},
+        group=lambda row: row.software,
+        apart={"matrix": 0.2, "memory": 0.2},
+    )
+    both = problem.describe(problem.solve()).own
+    assert both["a-1"].values == pytest.approx({"matrix": 0.6, "memory": 0.4}, rel=0.03)
+    assert both["a-2"].values == pytest.approx({"matrix": 0.5, "memory": 0.333}, rel=0.03)
+    kept = np.array([row.software == "a-1" for row in problem.rows])
+    one_seen = problem.describe(problem.solve(kept), kept)
+    away = one_seen.own["a-2"].values
+    assert away == pytest.approx(one_seen.values, rel=0.02)
+    assert abs(np.log(away["memory"] / 0.4)) < 0.5 * abs(np.log(0.8 / 0.4))
+
+
+def test_special_parts_of_a_source_are_taken() -> None:
+    """torchtitan's H100 has six stacks of HBM2e at 2.4 TB/s and 500 W: it is slower."""
+    row = next(r for r in rows("train") if "special H100" in r.text("notes"))
+    usual = attrs.evolve(row, cells={**row.cells, "notes": ""})
+    (batch,), _ = batches([row, usual], resolver())
+    chip = batch.inputs.system.chip
+    np.testing.assert_allclose(chip.memory.bandwidth, [2.4e12, 3.35e12], rtol=2e-3)
+    special, plain = predict(batch, stacks(batch))[:, 0]
+    assert 1.05 * plain < special < 1.4 * plain
+
+
+def test_the_clock_of_the_special_part_is_what_its_power_allows() -> None:
+    """The parts of an H100 with such memory add up to 500 W at that clock, within 3 %."""
+    row = next(r for r in rows("train") if "special H100" in r.text("notes"))
+    (batch,), _ = batches([row], resolver())
+    chip = jax.tree.map(lambda leaf: leaf[0], batch.inputs.system.chip)
+    assert float(derived_power(chip)) == pytest.approx(500.0, rel=0.03)
+
+
+def test_integer_products_of_a_tpu_run_at_their_rate() -> None:
+    """INT8 of TPU v5p is twice as fast as BF16 (918 TOP/s), FP8 is not."""
+    row = next(r for r in rows("train") if r.text("precision") == "int8")
+    wide = attrs.evolve(row, cells={**row.cells, "precision": "bf16"})
+    (batch,), _ = batches([row, wide], resolver())
+    integer, plain = predict(batch, stacks(batch, narrow=0.0))[:, 0]
+    assert 1.4 * integer < plain < 2.0 * integer

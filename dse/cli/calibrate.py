@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,7 +19,25 @@ from dse.cli.options import Setting, catalogue_of, set_option, specs_option
     metavar="CSV...",
     type=click.Path(dir_okay=False, path_type=Path),
 )
-@click.option("--software", "name", required=True, metavar="NAME", help="The stack to fit.")
+@click.option(
+    "--software",
+    "names",
+    required=True,
+    multiple=True,
+    metavar="NAME",
+    help="The stack to fit; several are fitted together.",
+)
+@click.option(
+    "--pool",
+    default="",
+    metavar="NAME",
+    help="With several stacks: the stack of what they have in common, their base.",
+)
+@click.option(
+    "--versions",
+    is_flag=True,
+    help="Rows of versions with files of their own count too; implied by --pool.",
+)
 @click.option(
     "--base", default="default", show_default=True, metavar="NAME", help="The stack to start from."
 )
@@ -28,19 +47,33 @@ from dse.cli.options import Setting, catalogue_of, set_option, specs_option
     metavar="NAME",
     help="Which rows: those whose software begins so.  [default: the stack's name]",
 )
+@click.option(
+    "--table",
+    "tables",
+    multiple=True,
+    type=click.Choice(["train", "memory", "serve", "gemm", "attention"]),
+    help="Only rows of this table; may be repeated.  [default: all]",
+)
 @click.option("--quick", is_flag=True, help="Leave out the fits with parts of the rows left out.")
 @click.option("--replace", is_flag=True, help="Write over a file that exists.")
 @set_option
 @specs_option
 @click.option("--json", "as_json", is_flag=True, help="Write the figures as JSON to stdout.")
 @click.option(
-    "-o", "--output", "file", metavar="FILE", help="The file to write.  [default: NAME.toml]"
+    "-o",
+    "--output",
+    "file",
+    metavar="FILE",
+    help="The file to write, the folder with --pool or --versions.  [default: NAME.toml, .]",
 )
 def calibrate_command(
     files: tuple[Path, ...],
-    name: str,
+    names: tuple[str, ...],
+    pool: str,
+    versions: bool,
     base: str,
     family: str | None,
+    tables: tuple[str, ...],
     quick: bool,
     replace: bool,
     settings: tuple[Setting, ...],
@@ -52,25 +85,72 @@ def calibrate_command(
 
     \b
     dse calibrate specs/measured/serve.csv --software vllm
+    dse calibrate specs/measured/train.csv --software megatron --versions -o specs/software
+    dse calibrate specs/measured/train.csv --software megatron --software nemo --pool training
+
+    Rows are those whose software column begins with the stack's name and for which no longer name
+    has a file. With --versions, rows of versions whose files have the stack as their base count
+    too: they share its numbers and have one factor each, maturity, where their file gives one.
+    What the files say of themselves and is not fitted (fused attention, nothing overlapped) stays.
+
+    With --pool several stacks are fitted together: each has numbers of its own, drawn to those
+    that are common to all, so that one of few rows, or of one chip, learns from the others.
 
     Errors come in four kinds: of the rows fitted, of sources left out in turn, of compute-die
     families left out in turn, and before any fit. The file that is written holds the numbers with
     their intervals, and is found by dse validate where --specs names its folder.
     """
-    from dse.errors import Finding, InputError
-    from dse.report.calibrate import calibrated, calibration_json, calibration_text
+    from dse.report.calibrate import Asked, calibrated, calibration_json, calibration_text
 
-    place = Path(file or f"{name}.toml")
-    if place.exists() and not replace:
-        hint = "name another with -o, or say --replace"
-        raise InputError(Finding(message="the file exists", file=str(place), hint=hint))
-    if not place.parent.is_dir():
-        message = "no such folder for the output"
-        raise InputError(Finding(message=message, file=str(place.parent)))
-    catalogue = catalogue_of(specs)
-    found, text = calibrated(
-        files, name, base, family or name, catalogue, settings, not quick, warn
+    several = bool(pool) or versions
+    _refuse(names, pool, several, replace, Path(file or ("." if several else f"{names[0]}.toml")))
+    asked = Asked(
+        names=names,
+        pool=pool,
+        base=base,
+        family=family or "",
+        tables=tables,
+        versions=versions,
+        settings=settings,
+        crossed=not quick,
     )
-    place.write_text(text, encoding="utf-8")
+    found, texts = calibrated(files, asked, catalogue_of(specs), warn)
+    for name, text in texts.items():
+        place = Path(file or ".") / f"{name}.toml" if several else Path(file or f"{name}.toml")
+        _write(place, text, replace)
     click.echo(calibration_json(found) if as_json else calibration_text(found), nl=False)
+
+
+def _refuse(names: tuple[str, ...], pool: str, several: bool, replace: bool, place: Path) -> None:
+    """InputError for what no fit would mend."""
+    from dse.errors import Finding, InputError
+
+    if len(names) > 1 and not pool:
+        message = "several stacks have no name for what they have in common"
+        raise InputError(Finding(message=message, expected="--pool NAME, or one --software"))
+    if pool in names:
+        message = f"{pool!r} is one of the stacks"
+        raise InputError(Finding(message=message, expected="another name with --pool"))
+    folder = place if several else place.parent
+    if not folder.is_dir():
+        message = "no such folder for the output"
+        raise InputError(Finding(message=message, file=str(folder)))
+    if not several and place.exists() and not replace:
+        raise InputError(_exists(place))
+
+
+def _exists(place: Path) -> Any:
+    from dse.errors import Finding
+
+    hint = "name another with -o, or say --replace"
+    return Finding(message="the file exists", file=str(place), hint=hint)
+
+
+def _write(place: Path, text: str, replace: bool) -> None:
+    """Writes a spec file; InputError where one is in the way."""
+    from dse.errors import InputError
+
+    if place.exists() and not replace:
+        raise InputError(_exists(place))
+    place.write_text(text, encoding="utf-8")
     warn(f"Wrote {place}.")

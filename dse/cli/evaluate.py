@@ -113,27 +113,29 @@ def eval_command(
 
     The mapping is the best of all legal ones that keep the limits, the batch the largest,
     unless given. --set reaches the system's leaves, and with a leading model., workload.,
-    software. or facility. those specs' leaves.
+    software., facility. or decode_system. those specs' leaves.
+
+    tokens_per_s is the speed of the running job. What a token costs, and a training run's days,
+    dollars and MWh, count the time that failures and checkpoints take (goodput).
+
+    Where --decode-system or the workload's decode_system names another system, SYSTEM reads the
+    prompts and that one decodes, on as many chips of each as waste neither ("same": both on
+    SYSTEM's kind); the limits hold for both together.
 
     \b
     dse eval trn2-ultraserver -m llama-3.3-70b -w chat-decode
     dse eval trn4-ultraserver -m llama-3.3-70b -w chat-decode --set chip.memory.stacks=12
     dse eval trn3-ultraserver-gen2 --decode-system cs-3 -m llama-3.1-8b -w chat-serve
     """
-    if decode_system:
-        _split(system, decode_system, output, asked)
-        return
-    from dse.report.evaluation import evaluation_view, shortfall
+    from dse.errors import NothingFeasible
 
-    document = _documents((system,), asked)[0]
+    document = _documents((system,), asked, decode_system)[0]
     if output.as_json:
         output.document(document)
     else:
-        output.show(*evaluation_view(document))
+        output.show(*_view(document))
     if not document["feasible"]:
-        from dse.errors import NothingFeasible
-
-        raise NothingFeasible(shortfall(document))
+        raise NothingFeasible(_shortfall(document))
 
 
 @click.command("compare", short_help="Show systems side by side under a workload.")
@@ -142,13 +144,14 @@ def eval_command(
 def compare_command(systems: tuple[str, ...], output: Output, asked: dict[str, Any]) -> None:
     """Show SYSTEMS side by side under one workload, at its precisions and one price basis.
 
-    A system that cannot meet the limits is shown with what it breaks.
+    A system that cannot meet the limits is shown with what it breaks. Under a workload with a
+    decode_system, each reads the prompts of that one.
 
     \b
     dse compare trn2-ultraserver gb200-nvl72 -m llama-3.3-70b -w chat-decode
     """
     from dse.errors import NothingFeasible
-    from dse.report.evaluation import comparison_view, shortfall
+    from dse.report.evaluation import comparison_view
 
     documents = _documents(systems, asked)
     if output.as_json:
@@ -157,20 +160,42 @@ def compare_command(systems: tuple[str, ...], output: Output, asked: dict[str, A
         output.show(*comparison_view(documents))
     infeasible = [document for document in documents if not document["feasible"]]
     if len(infeasible) == len(documents):
-        raise NothingFeasible("\n".join(map(shortfall, infeasible)))
+        raise NothingFeasible("\n".join(map(_shortfall, infeasible)))
     for document in infeasible:
-        warn(f"Note: {shortfall(document)}")
+        warn(f"Note: {_shortfall(document)}")
 
 
-def _documents(names: tuple[str, ...], asked: dict[str, Any]) -> list[dict[str, Any]]:
+def _view(document: dict[str, Any]) -> list[Any]:
+    """Tables of one evaluation, of one system or of two."""
+    if "prefill" in document:
+        from dse.report.disaggregation import disaggregation_view
+
+        return disaggregation_view(document)
+    from dse.report.evaluation import evaluation_view
+
+    return evaluation_view(document)
+
+
+def _shortfall(document: dict[str, Any]) -> str:
+    """Why no mapping is feasible, of one system or of two."""
+    if "prefill" in document:
+        from dse.report.disaggregation import disaggregation_shortfall
+
+        return disaggregation_shortfall(document)
+    from dse.report.evaluation import shortfall
+
+    return shortfall(document)
+
+
+def _documents(
+    names: tuple[str, ...], asked: dict[str, Any], decode_system: str | None = None
+) -> list[dict[str, Any]]:
     """Evaluates systems; reads and checks everything before JAX is imported."""
     _check_words(asked)
-    systems, parts = asked_specs(names, asked)
-    pinned = {name: int(asked[name]) for name in DEGREES if asked[name] is not None}
+    systems, parts = asked_specs(names, asked, decodes=True)
+    second = _decoder(asked, parts["workload"], decode_system)
 
-    from dse.model.evaluator import Question, evaluate
-    from dse.model.pytree import lower, stack
-    from dse.report.evaluation import evaluation_document
+    from dse.model.evaluator import Question
     from dse.spec.metrics import METRICS
     from dse.spec.space import fixed
 
@@ -181,7 +206,22 @@ def _documents(names: tuple[str, ...], asked: dict[str, Any]) -> list[dict[str, 
         objective=objective,
         sense=METRICS[objective].better,
     )
+    if second is None:
+        return _aggregated(systems, question, asked)
+    from dse.report.disaggregation import disaggregated
+
+    return [disaggregated(fixed(system), second, question) for system in systems]
+
+
+def _aggregated(systems: list[Any], question: Any, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each system alone, all in one call."""
+    from dse.model.evaluator import evaluate
+    from dse.model.pytree import lower, stack
+    from dse.report.evaluation import evaluation_document
+    from dse.spec.space import fixed
+
     bound = [fixed(system) for system in systems]
+    pinned = {name: int(asked[name]) for name in DEGREES if asked[name] is not None}
     found = evaluate(
         stack([lower(system) for system in bound]),
         question,
@@ -212,33 +252,31 @@ def _add_bands(
         document |= {"best_share": share, "over_first": ratio}
 
 
-def _split(first: str, second: str, output: Output, asked: dict[str, Any]) -> None:
-    """Prefill on one system, decode on another."""
+def _decoder(asked: dict[str, Any], workload: Any, name: str | None) -> Any:
+    """The system that decodes what another reads, or None; fixed degrees would name no side."""
     from dse.errors import UsageError
+    from dse.spec.decoder import decoder
+    from dse.spec.workload import SAME
 
-    given = [name for name in (*DEGREES, "batch", "samples") if asked[name] is not None]
-    if given:
-        raise UsageError(f"--decode-system takes the best mappings; leave out {', '.join(given)}")
-    _check_words(asked)
-    (one, other), parts = asked_specs((first, second), asked)
-
-    from dse.model.evaluator import Question
-    from dse.report.disaggregation import disaggregated, disaggregation_view
-    from dse.spec.metrics import METRICS
-    from dse.spec.space import fixed
-
-    objective = asked["objective"]
-    sense = METRICS[objective].better
-    question = Question(**parts, price_basis=asked["price_basis"], objective=objective, sense=sense)
-    document = disaggregated(fixed(one), fixed(other), question)
-    if output.as_json:
-        output.document(document)
-    else:
-        output.show(*disaggregation_view(document))
+    settings = divided(asked["settings"])[0]["decode_system"]
+    if name and workload.phase == "pretrain":
+        raise UsageError("--decode-system serves; pretrain has no decode")
+    second = decoder(workload, catalogue_of(asked["specs"]), name or "", settings)
+    given = [option for option in (*DEGREES, "batch", "samples") if asked[option] is not None]
+    if second is not None and given:
+        raise UsageError(f"a decode system takes the best mappings; leave out {', '.join(given)}")
+    if settings and second in (None, SAME):
+        raise UsageError("--set decode_system. needs a decode system of another name")
+    return second
 
 
-def asked_specs(names: tuple[str, ...], asked: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """The systems of names, and the model, workload, software and facility asked for."""
+def asked_specs(
+    names: tuple[str, ...], asked: dict[str, Any], *, decodes: bool = False
+) -> tuple[list[Any], dict[str, Any]]:
+    """The systems of names, and the model, workload, software and facility asked for.
+
+    `decodes` says whether the caller knows of systems that decode what others read.
+    """
     import attrs
 
     from dse.spec.load import load
@@ -252,12 +290,16 @@ def asked_specs(names: tuple[str, ...], asked: dict[str, Any]) -> tuple[list[Any
         parts["workload"] = attrs.evolve(parts["workload"], chips=float(asked["chips"]))
     for system in systems:
         _note_free(system)
+    if parts["workload"].decode_system and not decodes:
+        warn(
+            "Note: each system both reads and decodes here; decode_system is for eval and compare."
+        )
     return systems, parts
 
 
 def divided(settings: tuple[Setting, ...]) -> tuple[dict[str, list[Setting]], list[Setting]]:
-    """--set assignments of model, workload, software and facility, and those of the system."""
-    of_part: dict[str, list[Setting]] = {name: [] for name in PARTS}
+    """--set assignments of model, workload, software, facility and decode system, and the rest."""
+    of_part: dict[str, list[Setting]] = {name: [] for name in (*PARTS, "decode_system")}
     of_system = []
     for path, text in settings:
         head, _, rest = path.partition(".")

@@ -27,7 +27,7 @@ from dse.cli.options import (
     type=click.IntRange(min=0),
     default=10,
     show_default=True,
-    help="How many of the worst rows are shown.",
+    help="How many of the worst rows of each table are shown and broken down.",
 )
 @click.option("--csv", "table", metavar="FILE", help="Also write every row to a CSV file.")
 @click.option(
@@ -50,11 +50,14 @@ def validate_command(
 ) -> None:
     """Predict the runs of CSV files, by default all that are shipped, and show the errors.
 
-    The columns say which table a file is: training, serving, GEMM, attention, collective or
-    memory (specs/measured/README.md). Systems are found by name, models also in a models*.csv
+    The columns say which table a file is: training, serving, GEMM, attention, collective, memory
+    or power (specs/measured/README.md). Systems are found by name, models also in a models*.csv
     beside the file, software by the longest name of a spec that it begins with. What is blank
     takes the best mapping, the largest batch, BF16. A row that lacks its system, model, lengths
     or value is left out; any other that is not predicted counts as an error of 100 %.
+
+    Without a CSV, die areas and design powers from parts are held against published ones too,
+    each die left out of the fit that predicts it.
 
     --set lays a value over every software spec, such as software.matrix=0.8.
 
@@ -80,6 +83,7 @@ def validate_command(
         warn("Note: no file holds rows of a known table.")
 
     from dse.evidence.validate import validate
+    from dse.report.parts import parts_document, parts_markdown, parts_view
     from dse.report.validate import (
         around,
         validation_csv,
@@ -88,15 +92,19 @@ def validate_command(
         validation_view,
     )
 
-    found = validate(rows, resolver, say=warn)
+    found = validate(rows, resolver, say=warn, broken_down=0 if markdown else worst)
+    parts = None if files else parts_document(catalogue)
     if table:
         Path(table).write_text(validation_csv(found), encoding="utf-8")
     if output.as_json:
-        output.document(validation_document(found))
+        output.document(validation_document(found) | ({"parts": parts} if parts else {}))
     elif markdown:
-        output.text(around(output.file, validation_markdown(found)))
+        text = validation_markdown(found)
+        if parts:
+            text = f"{text.rstrip()}\n\n{parts_markdown(parts)}\n"
+        output.text(around(output.file, text))
     else:
-        output.show(*validation_view(found, worst))
+        output.show(*validation_view(found, worst), *(parts_view(parts) if parts else []))
 
 
 def _of_software(settings: tuple[Setting, ...]) -> tuple[Setting, ...]:

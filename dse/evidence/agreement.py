@@ -22,6 +22,7 @@ SETS = {
     "gemm": "GEMM",
     "attention": "attention",
     "collective": "collectives",
+    "power": "node power",
 }
 """The set of each table's outcomes; serving has one for each mode."""
 

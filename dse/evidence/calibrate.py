@@ -19,6 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from dse.evidence.prediction import Batch, Row
+from dse.evidence.summary import Summary as Summary
+from dse.evidence.summary import summary as summary
 from dse.model.pytree import lower, replace
 from dse.spec.workload import Software
 
@@ -29,6 +31,9 @@ MATURITY_SPREAD = 0.15
 """Spread of the logarithm of a version's maturity about one that is thought likely."""
 
 FOLDS = 5
+STEPS = 200
+"""Most steps of the minimiser."""
+
 NORMAL_95 = 1.96
 """Standard errors to either side of a 95 % interval."""
 
@@ -48,22 +53,36 @@ def _unversioned(_: Row) -> str:
     return ""
 
 
+def _no_elder(_: str) -> str:
+    return ""
+
+
 def _nothing(_: Row) -> Mapping[str, float]:
     return {}
 
 
+@attrs.frozen(kw_only=True)
+class Numbers:
+    """Fitted numbers by field, and their 95 % intervals."""
+
+    values: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Fit:
-    """A fitted stack.
+    """A fitted stack, or several that were fitted together.
 
-    stack: lowered, with the fitted values and maturity 1; values and intervals by field; maturity
-    by version; `errors` [n] log(predicted / measured) of `rows`, one entry for each row and
-    metric; `fitted` [n] says which of them the fit has seen.
+    stack: lowered, with the fitted values and maturity 1; values and intervals by field, of what
+    is common to all stacks; `own`: those of each stack, where there are several; maturity by
+    version; `errors` [n] log(predicted / measured) of `rows`, one entry for each row and metric;
+    `fitted` [n] says which of them the fit has seen.
     """
 
     stack: Software
     values: dict[str, float]
     intervals: dict[str, tuple[float, float]]
+    own: dict[str, Numbers]
     maturity: dict[str, float]
     rows: tuple[Row, ...]
     metrics: tuple[str, ...]
@@ -77,8 +96,14 @@ class Problem:
     """What is fitted to what. Programs compile once and serve all folds.
 
     `spreads` pull logarithms of fields towards the starting stack's, as a prior of that standard
-    deviation. `version` names a row's version; `variant` gives the fields in which that version
-    differs by what it is (unfused attention), which no fit changes.
+    deviation. `version` names a row's version, empty for one that is its stack's own; `variant`
+    gives the fields in which that version differs by what it is (unfused attention), which no fit
+    changes. `group` names a row's stack: where there are several, each has fields of its own, and
+    `apart` are the standard deviations of their logarithms about what is common to all (partial
+    pooling: Gelman and Hill 2007, chapter 12); both are fitted at once, so that a stack of few
+    rows is drawn to the others. `elder` names the version that a version is thought to be like;
+    without one it is thought to be like its stack. Variables: common
+    fields, each stack's fields, maturities.
     """
 
     batches: Sequence[Batch]
@@ -87,6 +112,9 @@ class Problem:
     version: Callable[[Row], str] = attrs.field(default=_unversioned)
     spreads: Mapping[str, float] = attrs.field(factory=dict)
     variant: Callable[[Row], Mapping[str, float]] = attrs.field(default=_nothing)
+    group: Callable[[Row], str] = attrs.field(default=_unversioned)
+    apart: Mapping[str, float] = attrs.field(factory=dict)
+    elder: Callable[[str], str] = attrs.field(default=_no_elder)
 
     @cached_property
     def places(self) -> list[tuple[int, int, int]]:
@@ -116,8 +144,15 @@ class Problem:
 
     @cached_property
     def versions(self) -> tuple[str, ...]:
-        """All versions of the rows, in order."""
-        return tuple(sorted({self.version(row) for row in self.rows}))
+        """Versions of the rows that have a factor of their own, in order."""
+        found = {self.version(row) for row in self.rows}
+        return tuple(sorted(found - {""})) if len(found) > 1 else ()
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """Stacks with fields of their own, in order; none where there is but one."""
+        found = sorted({self.group(row) for row in self.rows})
+        return tuple(found) if len(found) > 1 else ()
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
@@ -126,14 +161,15 @@ class Problem:
 
     @cached_property
     def bounds(self) -> list[tuple[float, float]]:
-        """Bounds of the variables: fields, then the maturity of each version."""
+        """Bounds of the variables: fields, each stack's own, the maturity of each version."""
         pairs = self.free.items()
         found = [(self._inner(n, low), self._inner(n, high)) for n, (low, high) in pairs]
-        return found + [(np.log(0.5), np.log(2.0))] * self._factors
+        factors = [(np.log(0.5), np.log(2.0))] * len(self.versions)
+        return found * (1 + len(self.groups)) + factors
 
     @property
-    def _factors(self) -> int:
-        return len(self.versions) if len(self.versions) > 1 else 0
+    def _first_factor(self) -> int:
+        return len(self.fields) * (1 + len(self.groups))
 
     def _logarithmic(self, name: str) -> bool:
         return self.free[name][0] > 0.0
@@ -149,7 +185,7 @@ class Problem:
         for name, (low, high) in self.free.items():
             value = float(getattr(self.stack, name))
             at.append(self._inner(name, min(max(value or 0.5 * (low + high), low), high)))
-        return np.array([*at, *[0.0] * self._factors])
+        return np.array([*at * (1 + len(self.groups)), *[0.0] * len(self.versions)])
 
     def values(self, point: Any) -> dict[str, Any]:
         """Fields by name at a point of the variables."""
@@ -160,11 +196,19 @@ class Problem:
 
     def _stacks(self, point: Any, batch: Batch) -> Software:
         """The stack of each row of a batch, leaves [n]."""
-        number = len(batch.rows)
-        made = replace(self.stack, **self.values(point))
-        if self._factors:
-            index = np.array([self.versions.index(self.version(row)) for row in batch.rows])
-            made = replace(made, maturity=jnp.exp(point[len(self.fields) :])[index])
+        number, width = len(batch.rows), len(self.fields)
+        own = point[:width]
+        if self.groups:
+            stacks = point[width : self._first_factor].reshape(len(self.groups), width)
+            # fields [width, n]
+            own = stacks[np.array([self.groups.index(self.group(row)) for row in batch.rows])].T
+        made = replace(self.stack, **self.values(own))
+        if self.versions:
+            # a version without a factor takes the last, which is one
+            factors = jnp.append(jnp.exp(point[self._first_factor :]), 1.0)
+            places = {name: place for place, name in enumerate(self.versions)}
+            index = [places.get(self.version(row), len(places)) for row in batch.rows]
+            made = replace(made, maturity=factors[np.array(index)])
         made = replace(made, **self._fixed(batch, made))
 
         def column(leaf: Any) -> Any:
@@ -207,14 +251,30 @@ class Problem:
         size = jnp.abs(self._errors(point))
         each = jnp.where(size < HUBER, 0.5 * size * size / HUBER, size - 0.5 * HUBER)
         total = jnp.sum(weights)
-        penalty = jnp.sum(self.precision * (point - self.start) ** 2) * HUBER
+        away = self.priors @ (point - self.start)
+        penalty = HUBER * jnp.sum(away * away)
         return (jnp.sum(weights * each) + 0.5 * penalty) / total
 
     @cached_property
-    def precision(self) -> np.ndarray:
-        """One over the variance of each variable about its start, in units of one row's."""
-        spreads = [self.spreads.get(name, np.inf) for name in self.fields]
-        return np.array([*spreads, *[MATURITY_SPREAD] * self._factors]) ** -2.0
+    def priors(self) -> np.ndarray:
+        """[variables, variables] of a point's distance from the start to what priors say of it, in
+        their standard deviations: common fields about the start, a stack's about the common."""
+        width, size = len(self.fields), len(self.start)
+        made = np.zeros((size, size))
+        common = np.array([1.0 / self.spreads.get(name, np.inf) for name in self.fields])
+        own = np.array([1.0 / self.apart.get(name, np.inf) for name in self.fields])
+        first = np.arange(width)
+        made[first, first] = common
+        for place in range(1, 1 + len(self.groups)):
+            made[place * width + first, place * width + first] = own
+            made[place * width + first, first] = -own
+        factors = np.arange(self._first_factor, size)
+        made[factors, factors] = 1.0 / MATURITY_SPREAD
+        for place, name in enumerate(self.versions, start=self._first_factor):
+            if (elder := self.elder(name)) in self.versions:
+                other = self._first_factor + self.versions.index(elder)
+                made[place, other] = -1.0 / MATURITY_SPREAD
+        return made
 
     @cached_property
     def gradient(self) -> Callable[[Any, Any], Any]:
@@ -233,7 +293,7 @@ class Problem:
             value, slope = self.gradient(jnp.asarray(point, jnp.float32), weights)
             return float(value), np.asarray(slope, float)
 
-        options = {"maxiter": 80, "ftol": 1e-7, "gtol": 1e-6}
+        options = {"maxiter": STEPS, "ftol": 1e-7, "gtol": 1e-6}
         found = minimize(
             target, self.start, jac=True, method="L-BFGS-B", bounds=self.bounds, options=options
         )
@@ -244,17 +304,17 @@ class Problem:
         seen = np.ones(len(self.rows), bool) if kept is None else kept.astype(bool)
         errors = np.asarray(self.errors(jnp.asarray(point, jnp.float32)), float)
         deviation = self._deviation(point, errors, self.weights * seen)
-        values, intervals = {}, {}
-        for i, name in enumerate(self.fields):
-            low, high = self.bounds[i]
-            ends = np.clip(point[i] + NORMAL_95 * deviation[i] * np.array([-1.0, 1.0]), low, high)
-            values[name] = self._outer(name, point[i])
-            intervals[name] = (self._outer(name, ends[0]), self._outer(name, ends[1]))
-        factors = np.exp(point[len(self.fields) :])
+        found = [
+            self._numbers(point, deviation, place * len(self.fields))
+            for place in range(1 + len(self.groups))
+        ]
+        values = found[0].values
+        factors = np.exp(point[self._first_factor :])
         return Fit(
             stack=replace(self.stack, **values),
             values=values,
-            intervals=intervals,
+            intervals=found[0].intervals,
+            own=dict(zip(self.groups, found[1:], strict=True)),
             maturity=dict(zip(self.versions, factors.tolist(), strict=False)),
             rows=self.rows,
             metrics=self.metrics,
@@ -262,6 +322,17 @@ class Problem:
             fitted=seen,
             loss=float(np.average(np.abs(errors), weights=self.weights)),
         )
+
+    def _numbers(self, point: np.ndarray, deviation: np.ndarray, first: int) -> Numbers:
+        """Fields and intervals of the stack whose variables begin at `first`."""
+        values, intervals = {}, {}
+        for place, name in enumerate(self.fields, start=first):
+            low, high = self.bounds[place]
+            reach = NORMAL_95 * deviation[place] * np.array([-1.0, 1.0])
+            ends = np.clip(point[place] + reach, low, high)
+            values[name] = self._outer(name, point[place])
+            intervals[name] = (self._outer(name, ends[0]), self._outer(name, ends[1]))
+        return Numbers(values=values, intervals=intervals)
 
     def _outer(self, name: str, inner: float) -> float:
         return float(np.exp(inner)) if self._logarithmic(name) else inner * self.free[name][1]
@@ -273,7 +344,7 @@ class Problem:
         freedom = max(weights.sum() - len(point), 1.0)
         variance = float((robust * errors**2).sum() / freedom)
         hessian = slopes.T @ (robust[:, None] * slopes) / max(variance, 1e-12)
-        hessian = hessian + np.diag(self.precision + RIDGE)
+        hessian = hessian + self.priors.T @ self.priors + RIDGE * np.eye(len(point))
         return np.sqrt(np.diag(np.linalg.inv(hessian)))
 
 
@@ -319,29 +390,3 @@ def folds(problem: Problem, number: int = FOLDS) -> np.ndarray:
 def families_out(problem: Problem) -> np.ndarray:
     """[n] errors of each value by the fit that has seen no chip of its compute-die family."""
     return left_out(problem, lambda row: row.family)
-
-
-@attrs.frozen(kw_only=True)
-class Summary:
-    """Errors as shares: |predicted / measured - 1|, and the signed mean."""
-
-    number: int
-    mean: float
-    median: float
-    p90: float
-    bias: float
-    worst: float
-
-
-def summary(errors: np.ndarray) -> Summary:
-    """Figures of log(predicted / measured) [n]."""
-    shares = np.expm1(errors)
-    size = np.abs(shares)
-    return Summary(
-        number=len(size),
-        mean=float(size.mean()),
-        median=float(np.median(size)),
-        p90=float(np.quantile(size, 0.9)),
-        bias=float(shares.mean()),
-        worst=float(size.max()),
-    )

@@ -49,7 +49,9 @@ KINDS = {
 
 FROM_PYTHON = 20e-6
 """Seconds that a row holds besides when each call is timed from Python: all-reduces of 64 to 512
-KiB over 8 H200 take 39 us by the Open Book's all_reduce_bench.py, 19 us by nccl-tests."""
+KiB over 8 H200 take 39 us by the Open Book's all_reduce_bench.py, 19 us by nccl-tests (rows of
+specs/measured/micro_collective.csv: an estimate from one chip). That it is alike on other hosts is
+an assumption."""
 
 _CARDS = re.compile(r"(\d+) ?x ?([\d.]+) ?(Gb/s|Gbps|GB/s)")
 

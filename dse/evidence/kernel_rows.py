@@ -34,7 +34,8 @@ from dse.spec.workload import LanguageModel, Software
 BF16_BYTES = 2.0
 
 ATTENTION_KERNELS = 3.0
-"""Launches of one attention call: rotary embedding and cache, attention, joining the parts."""
+"""Launches of one attention call: rotary embedding and cache, attention, joining the parts. An
+assumption: that none is fused into another."""
 
 ROTARY_SPECIALS = 8.0
 """Special functions for one rotated number: a power, a sine and a cosine, argument reduction

@@ -32,18 +32,23 @@ SIGNATURES = {
     "attention": ("phase", "seq_q", "seq_kv", "latency_us"),
     "collective": ("op", "ranks", "bytes", "latency_us"),
     "memory": ("micro_batch", "metric", "vp"),
+    "power": ("workload", "metric", "value"),
 }
 """Columns by which each table is recognised, most telling first."""
 
-ASIDE = (("layers", "hidden"), ("workload", "metric", "value"), ("benchmark", "mean_input"))
-"""Columns of the files that stand beside the tables: models, power, lengths of data sets."""
+ASIDE = (("layers", "hidden"), ("benchmark", "mean_input"))
+"""Columns of the files that stand beside the tables: models, lengths of data sets."""
 
 LENGTHS = "lengths.csv"
 """The file of mean input lengths of benchmarks that print none."""
 
+MLPERF_TRAINING = "nemo-mlperf-v4.0"
+"""The stack of the runs whose power is measured: NVIDIA's container of MLPerf Training v4.0."""
+
 _SERVED = ("ttft_s", "tpot_s", "output_tokens_per_s")
 _RANDOM_LENGTHS = re.compile(r"lengths U\[([\d.]+),\s*([\d.]+)\] x nominal")
 _KORTHIKANTI = "Korthikanti et al. 2022"
+_INSTINCT = re.compile(r"mi\d{3}")
 _LIBRARY = re.compile(r"\((TRTLLM|VLLM|SGLANG)\s+([\w.]+)\)")
 
 
@@ -58,7 +63,7 @@ def measured_files() -> list[Path]:
 
 
 def read_rows(files: Iterable[Path]) -> list[Row]:
-    """All rows of files of the schema; files of models, of power and of lengths are left out.
+    """All rows of files of the schema; files of models and of lengths are left out.
 
     SpecError for a file of other columns, or a measured value that is no number.
     """
@@ -66,7 +71,7 @@ def read_rows(files: Iterable[Path]) -> list[Row]:
 
 
 def table_of(file: Path) -> str:
-    """The table that a file's columns are of; empty for models and power, SpecError for others."""
+    """The table that a file's columns are of; empty for models and lengths, SpecError for others."""
     header = next(iter(_lines(file)), {})
     for table, columns in SIGNATURES.items():
         if set(columns) <= set(header):
@@ -144,12 +149,17 @@ def _library(cells: Mapping[str, str], table: str) -> str:
     """The software of a kernel or a collective that ran alone: its table has no such column.
 
     A kernel's is `kernels`, with the library and version that the source names: replayed from a
-    graph it attains what no whole step of that library does.
+    graph it attains what no whole step of that library does. What multiplies on AMD Instinct chips
+    is ROCm's (rocBLAS, hipBLASLt), whatever calls it.
     """
     source = cells.get("source", "")
     if table == "memory" and source.startswith(_KORTHIKANTI):
         return "megatron-2022"
+    if table == "power":
+        return MLPERF_TRAINING
     if table in ("gemm", "attention"):
+        if _INSTINCT.match(cells.get("system", "").strip()):
+            return "rocm"
         found = _LIBRARY.search(source)
         return f"kernels-{found[1].lower()}-{found[2]}" if found else "kernels"
     named = table == "collective" and "nccl" in f"{source} {cells.get('notes', '')}".lower()
@@ -167,7 +177,7 @@ def _measured(cells: Mapping[str, str], table: str, file: str, line: int) -> dic
     try:
         if table == "serve":
             return {key: float(cells[key]) for key in _SERVED if cells.get(key, "").strip()}
-        if table in ("train", "memory"):
+        if table in ("train", "memory", "power"):
             return {cells["metric"]: float(cells["value"])} if cells.get("value") else {}
         return {"latency_s": float(cells["latency_us"]) * 1e-6} if cells["latency_us"] else {}
     except ValueError as error:

@@ -9,10 +9,8 @@ network's switches is a submitter's estimate from name plates, and is kept apart
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -23,6 +21,7 @@ from dse.errors import InputError
 from dse.evidence.measured import Resolver
 from dse.evidence.prediction import Batch, Row, Unpredicted
 from dse.evidence.training_rows import SIZES, candidates
+from dse.evidence.validate import SWITCHES
 from dse.model.estimate import activity
 from dse.model.fabric import outside_switches
 from dse.model.operation import context
@@ -34,22 +33,22 @@ from dse.spec.system import System
 from dse.spec.workload import LanguageModel, Software, Workload
 
 NODE = "node_power_w"
-SWITCHES = "interconnect_power_est_w"
-
-SOFTWARE = "nemo-mlperf-v4.0"
-"""The stack of the rows' submissions: NVIDIA's training container of MLPerf Training v4.0."""
 
 BENCHMARKS = {
     "llama2-70b-lora": ("llama-2-70b", 8192.0, True),
     "gpt3-175b": ("gpt3-175b", 2048.0, False),
+    "llama31-405b": ("llama-3.1-405b", 8192.0, False),
+    "llama31-8b": ("llama-3.1-8b", 8192.0, False),
 }
-"""Model, sequence length and frozen weights of MLPerf's training benchmarks."""
+"""Model, sequence length and frozen weights of MLPerf's training benchmarks. A run of another name
+is of the model of that name, with LENGTH tokens."""
+
+LENGTH = 8192.0
 
 PRECISION = "fp8"
 """What the submissions train in (transformer engine)."""
 
 _WORKLOAD = re.compile(r"(\S+) training, global batch (\d+)")
-_NO_RUN = "any (switches)"
 
 
 class Drawing(NamedTuple):
@@ -69,26 +68,7 @@ class Switching(NamedTuple):
     chips: Any
 
 
-def read_power_rows(file: Path) -> list[Row]:
-    """The rows of a file with the columns of power.csv."""
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        return [
-            Row(
-                id=cells["id"],
-                table="power",
-                source=cells["source"],
-                system=cells["system"],
-                software=SOFTWARE,
-                cells=cells,
-                measured={cells["metric"]: float(cells["value"])},
-                file=str(file),
-                line=line,
-            )
-            for line, cells in enumerate(csv.DictReader(stream), start=2)
-        ]
-
-
-def power_rows(rows: Iterable[Row], resolver: Resolver) -> tuple[list[Batch], list[Unpredicted]]:
+def batches(rows: Iterable[Row], resolver: Resolver) -> tuple[list[Batch], list[Unpredicted]]:
     """Batches of node and of switch power, and the rows that lack what a prediction needs."""
     drawn: list[tuple[Row, Drawing]] = []
     switched: list[tuple[Row, Switching]] = []
@@ -106,9 +86,6 @@ def power_rows(rows: Iterable[Row], resolver: Resolver) -> tuple[list[Batch], li
     return found + ([_batch(switched, SWITCHES, switch_power)] if switched else []), missing
 
 
-batches = power_rows
-
-
 def _batch(pairs: Sequence[tuple[Row, Any]], metric: str, function: Any) -> Batch:
     return Batch(
         rows=tuple(row for row, _ in pairs),
@@ -121,9 +98,9 @@ def _batch(pairs: Sequence[tuple[Row, Any]], metric: str, function: Any) -> Batc
 def _drawing(row: Row, resolver: Resolver) -> Drawing:
     """A run in the model's form. ValueError that says what it lacks."""
     said = _WORKLOAD.match(row.text("workload"))
-    if said is None or said[1] not in BENCHMARKS:
-        raise ValueError(f"workload {row.text('workload')!r} is of no known benchmark")
-    name, length, frozen = BENCHMARKS[said[1]]
+    if said is None:
+        raise ValueError(f"workload {row.text('workload')!r} names no training run")
+    name, length, frozen = BENCHMARKS.get(said[1], (said[1], LENGTH, False))
     model, chips, batch = resolver.model(name), float(row.text("chips")), float(said[2])
     workload = Workload(
         phase="pretrain",

@@ -17,13 +17,15 @@ import numpy as np
 from dse.model.programs import cache_folder
 from dse.spec.workload import Software
 
-TABLES = ("train", "serve", "gemm", "attention", "collective", "memory")
+TABLES = ("train", "serve", "gemm", "attention", "collective", "memory", "power")
 """Tables of the schema, each with its own columns and predictor."""
 
 FAMILIES = (
     ("h100-sxm", "h200", "gh200", "h20", "h800"),
     ("b200", "gb200", "b300", "gb300"),
     ("a100-40gb", "a100-80gb"),
+    ("mi300x", "mi325x"),
+    ("mi350x", "mi355x"),
 )
 """Chips that share a compute die; any other chip is a family of its own."""
 
@@ -79,13 +81,15 @@ class Batch:
     """Rows [n] that one function predicts.
 
     `function` takes a lowered Software and one row's `inputs` (a pytree; here leaves have shape
-    [n]) and gives one value, SI, for each of `metrics`.
+    [n]) and gives one value, SI, for each of `metrics`. `parts` takes the same and gives, for each
+    metric that it breaks down, seconds by operator group.
     """
 
     rows: tuple[Row, ...]
     metrics: tuple[str, ...]
     inputs: Any
     function: Callable[[Software, Any], tuple[jax.Array, ...]]
+    parts: Callable[[Software, Any], Mapping[str, Mapping[str, jax.Array]]] | None = None
 
     @property
     def measured(self) -> np.ndarray:

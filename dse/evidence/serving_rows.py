@@ -17,7 +17,7 @@ import numpy as np
 from dse.errors import InputError
 from dse.evidence.measured import Resolver
 from dse.evidence.prediction import Batch, Row, Unpredicted
-from dse.model.continuous import serve
+from dse.model.continuous import first_step, serve
 from dse.model.guard import Scalar
 from dse.model.operation import Context, context
 from dse.model.pytree import lower, replace, stack
@@ -53,12 +53,19 @@ FORMATS = {
 """Number formats of rows by the precision that stores as many bits. Blank is bf16."""
 
 WEIGHT_ONLY = ("int8", "int4", "mxfp4")
-"""Formats of weights that are widened before they are multiplied, unless activations say more."""
+"""Formats of weights that are widened before they are multiplied, unless activations say more: an
+assumption where a row leaves activations blank (W4A16 and W8A16 kernels are the usual ones)."""
+
+EXPERTS_ONLY = ("mxfp4", "nvfp4", "int4")
+"""Formats that name the experts' weights alone in mixtures of experts; attention, embeddings and
+the output projection are BF16 then (model cards of gpt-oss and Kimi K2; an assumption for others).
+"""
 
 BURST = 0.1
-"""Share of a closed loop's requests that come at once: the first of ten that each user sends (the
-number of prompts is ten times the concurrency in public InferenceX scripts; an assumption for
-other sources)."""
+"""Share of a closed loop's requests that come at once: C users that send N requests stand in one
+queue with their first C, and come one by one as they are answered from then on: C / N. The public
+InferenceX scripts send ten times as many requests as there are users; an assumption for other
+sources."""
 
 ROUNDS = 3
 """Fixed-point rounds for the sequences that decode while others are read."""
@@ -101,6 +108,32 @@ def predicted(software: Software, row: Inputs) -> tuple[jax.Array, ...]:
         jnp.stack([group[index] for group in modes])[mode] / _pace(software, index)
         for index in range(len(METRICS))
     )
+
+
+def parts(software: Software, row: Inputs) -> dict[str, dict[str, jax.Array]]:
+    """Seconds of one row's METRICS by operator group: of the steps that each consists of.
+
+    Waiting is what a time to the first token has besides its own steps. Where other chips read the
+    prompts, a first token is broken down as if those that decode read them too.
+    """
+    ctx = context(row.system, row.model, row.workload, software)
+    users = jnp.where(row.users > 0.0, row.users, MOST_USERS)
+    loaded = serve(ctx, row.mapping, users)
+    read = prefill(ctx, row.mapping, users).times._asdict()
+    step = decode(ctx, row.mapping, users).times._asdict()
+    kept, reading = loaded.times._asdict(), first_step(ctx, row.mapping, loaded)
+    continuous = jnp.asarray(row.mode) == MODES["continuous"]
+    alone = jnp.asarray(row.mode) == MODES["prefill_only"]
+    answers = jnp.where(alone, 0.0, ctx.workload.tokens_out)
+    waiting = jnp.maximum(loaded.ttft - software.request - sum(reading.values()), 0.0)
+    first = {k: jnp.where(continuous, reading[k], read[k]) for k in read}
+    first |= {
+        "request": jnp.where(continuous, software.request, 0.0),
+        "waiting": jnp.where(continuous, waiting, 0.0),
+    }
+    token = {k: jnp.where(continuous, kept[k], step[k]) for k in step}
+    whole = {k: jnp.where(continuous, kept[k], read[k] + answers * step[k]) for k in step}
+    return {"ttft_s": first, "tpot_s": token, "output_tokens_per_s": whole}
 
 
 def _apart(ctx: Context, row: Inputs, users: Scalar) -> tuple[Scalar, ...]:
@@ -152,7 +185,9 @@ def batches(rows: Sequence[Row], resolver: Resolver) -> tuple[list[Batch], list[
     if not kept:
         return [], left
     stacked = stack(made)  # type: ignore[type-var]
-    batch = Batch(rows=tuple(kept), metrics=METRICS, inputs=stacked, function=predicted)
+    batch = Batch(
+        rows=tuple(kept), metrics=METRICS, inputs=stacked, function=predicted, parts=parts
+    )
     return [batch], left
 
 
@@ -163,7 +198,7 @@ def _inputs(row: Row, resolver: Resolver) -> Inputs:
     if not row.measured:
         raise ValueError("no measured value")
     model, system = resolver.model(row.model), resolver.system(row.system)
-    workload = _workload(row)
+    workload = _workload(row, model.experts > 0)
     mode = MODES[row.text("mode", "continuous")]
     users = row.number("batch", 0.0) or 0.0
     laid = _mapping(row)
@@ -189,7 +224,7 @@ def _two_sides(row: Row, plain: Inputs, software: Software) -> Inputs:
     return decoding._replace(reader=reading.mapping, readers=readers)
 
 
-def _workload(row: Row) -> Workload:
+def _workload(row: Row, sparse: bool) -> Workload:
     weights = row.text("weights")
     widened = "bf16" if weights in WEIGHT_ONLY else weights
     activations = row.text("activations", widened)
@@ -203,6 +238,7 @@ def _workload(row: Row) -> Workload:
         key_values=_format(row.text("kv")),
         communication="bf16",
         burst=BURST,
+        others="bf16" if sparse and weights in EXPERTS_ONLY else "same",
     )
 
 

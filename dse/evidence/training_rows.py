@@ -25,6 +25,7 @@ from dse.model.pytree import lower, stack
 from dse.model.roofline import machine
 from dse.model.training import pretrain
 from dse.model.transformer import Mapping
+from dse.spec.load import load
 from dse.spec.system import System
 from dse.spec.workload import LanguageModel, Software, Workload
 
@@ -48,6 +49,23 @@ RECOMPUTE = {"none": 0.0, "selective": 0.5, "full": 1.0}
 PER_OPERATOR = ("torchtitan",)
 """Stacks whose selective recomputation runs every second matrix product again (torchtitan,
 activation_checkpoint: "save every second matmul"), not only what stands between products."""
+
+SPECIAL = {
+    "special H100: 96GB HBM2e 2.4TB/s, 500 W": (
+        ("chip.memory.stacks", "6"),
+        ("chip.memory.stack.rate", '"3.125 Gb/s"'),
+        ("chip.power", '"500 W"'),
+        ("chip.die.core.clock", '"1.53 GHz"'),
+        ("chip.die.core.vector.clock", '"1.65 GHz"'),
+    )
+}
+"""Parts that no data sheet has, by what a row's notes say of them, as settings over its system.
+The H100 of torchtitan's tables: six stacks of HBM2e; 1.53 GHz is the clock at which the parts of an
+H100 with such memory add up to 500 W (dse.model.power, energy with the voltage squared)."""
+
+INTEGER_RATES = {"tpu-v5e": 2.0, "tpu-v5p": 2.0, "tpu-v6e": 2.0}
+"""INT8 operations over BF16 ones of chips whose specs leave them out, so that no FP8 workload gains
+from them (Google Cloud documentation of TPU v5e, v5p and v6e: 394, 918 and 1,836 TOP/s)."""
 
 SIZES = (1, 128)
 """Candidate mappings of a row: a batch has rows of at most one of these numbers."""
@@ -117,12 +135,23 @@ def _asked(row: Row, resolver: Resolver) -> Asked:
     rows = candidates(row, model, chips, workload.global_batch)
     level = np.array([_level(each) for each in rows])
     return Asked(
-        lower(resolver.system(row.system)),
+        lower(_system(row, resolver)),
         lower(model),
         lower(workload),
         Mapping(*np.array(rows, np.float32).T),
         level,
     )
+
+
+def _system(row: Row, resolver: Resolver) -> System:
+    """The row's system, or the special make of it that its notes name, or with its INT8 rate."""
+    for said, settings in SPECIAL.items():
+        if said in row.text("notes"):
+            return load(System, row.system, resolver.catalog, settings)
+    if row.text("precision").lower() == "int8" and row.system in INTEGER_RATES:
+        rate = ("chip.die.core.array.rates.fp8", str(INTEGER_RATES[row.system]))
+        return load(System, row.system, resolver.catalog, [rate])
+    return resolver.system(row.system)
 
 
 def _level(mapping: Mapping) -> float:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import attrs
 
 from dse.errors import InputError
+from dse.evidence.breakdown import Breakdown, breakdowns, rows_of, worst
 from dse.evidence.measured import Resolver
 from dse.evidence.prediction import Batch, Row, Unpredicted, predict
 from dse.model.pytree import lower, stack
@@ -30,6 +31,7 @@ MODULES = {
     "gemm": "kernel_rows",
     "attention": "kernel_rows",
     "collective": "collective_rows",
+    "power": "power_rows",
 }
 """The module of this package that predicts each table."""
 
@@ -40,6 +42,7 @@ NEEDS = {
     "gemm": ("system", "m", "n", "k"),
     "attention": ("system", "seq_q", "seq_kv"),
     "collective": ("system", "ranks", "bytes"),
+    "power": ("system", "workload"),
 }
 """Cells without which a row may go unpredicted."""
 
@@ -47,6 +50,9 @@ SHORT_COLLECTIVE = 20e-6
 """Seconds below which a collective is launch and synchronisation, and reported apart."""
 
 TIME_TO_FIRST = "ttft_s"
+
+SWITCHES = "interconnect_power_est_w"
+"""The power of a network's switches, which submitters estimate from name plates."""
 
 _BYTES = {"bf16": 2.0, "fp16": 2.0, "fp32": 4.0, "nvfp4": 0.5625, "mxfp4": 0.53125}
 _WEIGHT_BYTES = {"int8_wo": 1.0, "int4_wo": 0.5}
@@ -57,7 +63,8 @@ class Outcome:
     """What became of one metric of one row.
 
     `predicted` is None where nothing predicted it, for the `reason`; `lacking` where the row may
-    go unpredicted; `apart` says why it is left out of the figures that mix tables.
+    go unpredicted; `apart` says why it is left out of the figures that mix tables; `breakdown` is
+    of the worst only.
     """
 
     row: Row
@@ -68,6 +75,7 @@ class Outcome:
     lacking: bool = False
     apart: str = ""
     stack: str = ""
+    breakdown: Breakdown | None = None
 
     @property
     def difference(self) -> float:
@@ -109,10 +117,13 @@ def validate(
     resolver: Resolver,
     predictors: Mapping[str, Predictor] | None = None,
     say: Callable[[str], None] = lambda _: None,
+    broken_down: int = 0,
 ) -> Validation:
     """Predicts all rows; `predictors` by table stand in for those of MODULES.
 
-    `say` is told of each table. SpecError where a stack cannot be read.
+    `say` is told of each table. The worst `broken_down` outcomes of each table, those that are
+    apart left out, are predicted again with their breakdown. SpecError where a stack cannot be
+    read.
     """
     reasons = _unfit(rows, resolver)
     stacks = {row.software: resolver.software(row.software).name for row in rows}
@@ -135,11 +146,40 @@ def validate(
         for row in rows
         for outcome in _outcomes(row, found, reasons.get(id(row)), why.get(id(row), ""))
     ]
-    marked = (
+    marked = [
         attrs.evolve(outcome, apart=_apart(outcome, resolver), stack=stacks[outcome.row.software])
         for outcome in outcomes
-    )
+    ]
+    if broken_down:
+        marked = _broken_down(marked, resolver, predictors or {}, broken_down)
     return Validation(tuple(marked), stacks)
+
+
+def _broken_down(
+    outcomes: Sequence[Outcome],
+    resolver: Resolver,
+    predictors: Mapping[str, Predictor],
+    number: int,
+) -> list[Outcome]:
+    """Outcomes, the worst `number` of each table with their breakdown."""
+    made: dict[int, Breakdown] = {}
+    # bytes and watts are no time
+    timed = (o.row.table for o in outcomes if o.row.table not in ("memory", "power"))
+    tables = dict.fromkeys(timed)
+    for table in tables:
+        chosen = worst([o for o in outcomes if o.row.table == table and not o.apart], number)
+        if not chosen:
+            continue
+        predictor = predictors.get(table) or predictor_of(table)
+        found: dict[tuple[int, str], Breakdown] = {}
+        for batch in _batches(predictor, rows_of(chosen), resolver)[0]:
+            each = breakdowns(batch, stacks_of(batch.rows, resolver)) if batch.rows else []
+            for row, by_metric in zip(batch.rows, each, strict=True):
+                found |= {(id(row), metric): one for metric, one in by_metric.items()}
+        for outcome in chosen:
+            key = (id(outcome.row), outcome.metric)
+            made |= {id(outcome): found[key]} if key in found else {}
+    return [attrs.evolve(o, breakdown=made.get(id(o))) for o in outcomes]
 
 
 def predictor_of(table: str) -> Predictor:
@@ -230,6 +270,8 @@ def _apart(outcome: Outcome, resolver: Resolver) -> str:
         return f"below {SHORT_COLLECTIVE * 1e6:.0f} us"
     if row.table == "gemm" and outcome.predicted is not None and in_cache(row, resolver):
         return "in cache"
+    if outcome.metric == SWITCHES:
+        return "switches, estimated"
     if outcome.metric == TIME_TO_FIRST and row.text("mode") != "prefill_only":
         return "time to first token"
     return ""

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from dse.model.guard import Scalar
 from dse.model.operation import SLACK
 
-SOLVER_STEPS = 9
+SOLVER_STEPS = 8
 """Steps for the batch at a latency limit: 1e-6 at worst over the catalogue's mappings."""
 
 
@@ -27,12 +27,13 @@ def largest(
 
     def excess(batch: Scalar) -> Scalar:
         # 1e-30: a latency of nothing has no logarithm
-        return jnp.log(jnp.maximum(latency(batch) / limit, 1e-30))
+        return jnp.log(jnp.maximum(latency(batch), 1e-30)) - most
 
     def slope_solve(linear: Callable[[Scalar], Scalar], value: Scalar) -> Scalar:
         slope = linear(jnp.ones_like(value))
         return value / jnp.where(slope > 0.0, slope, 1.0)
 
+    most = jnp.log(limit)
     ends = jax.lax.stop_gradient((low, high))
     solve = partial(_root, low=ends[0])
     root, misses = jax.lax.custom_root(excess, ends[1], solve, slope_solve, has_aux=True)
@@ -41,10 +42,10 @@ def largest(
 
 
 class _Bracket(NamedTuple):
-    """Two batches around a root, their excess (weighted), and what is known of the root.
+    """Logarithms of two batches around a root, their excess (weighted), and what is known of it.
 
-    least, most: bounds on it; moved: the side that moved last, -1 left, 1 right; tried: the batch
-    tried last.
+    least, most: bounds on it; moved: the side that moved last, -1 left, 1 right; tried: the
+    logarithm tried last.
     """
 
     left: Scalar
@@ -70,10 +71,9 @@ def _root(
     def narrow(_: int, at: _Bracket) -> _Bracket:
         span = at.above - at.below
         share = jnp.where(span > 0.0, -at.below / jnp.where(span > 0.0, span, 1.0), 0.5)
-        tried = at.left * (at.right / at.left) ** jnp.clip(share, 0.0, 1.0)
+        tried = at.left + (at.right - at.left) * jnp.clip(share, 0.0, 1.0)
         tried = jnp.clip(tried, at.least, at.most)
-        value = excess(tried)
-        scaled = tried * jnp.exp(-value)
+        value = excess(jnp.exp(tried))
         meets = value <= 0.0
         again = at.moved == jnp.where(meets, -1.0, 1.0)
         end = jnp.where(meets, at.below, at.above)
@@ -84,25 +84,26 @@ def _root(
             right=jnp.where(meets, at.right, tried),
             below=jnp.where(meets, value, at.below * weight),
             above=jnp.where(meets, at.above * weight, value),
-            least=jnp.where(meets, jnp.maximum(at.least, scaled), at.least),
-            most=jnp.where(meets, at.most, jnp.minimum(at.most, scaled)),
+            least=jnp.where(meets, jnp.maximum(at.least, tried - value), at.least),
+            most=jnp.where(meets, at.most, jnp.minimum(at.most, tried - value)),
             moved=jnp.where(meets, -1.0, 1.0).astype(jnp.asarray(at.moved).dtype),
             tried=tried,
         )
 
     misses = jnp.asarray(jax.vmap(excess)(jnp.stack([low, high])))
+    left, right = jnp.log(low), jnp.log(high)
     start = _Bracket(
-        left=low,
-        right=high,
+        left=left,
+        right=right,
         below=misses[0],
         above=misses[1],
-        least=jnp.minimum(low * jnp.exp(-misses[0]), high),
-        most=jnp.maximum(high * jnp.exp(-misses[1]), low),
-        moved=0.0 * high,
-        tried=high,
+        least=jnp.minimum(left - misses[0], right),
+        most=jnp.maximum(right - misses[1], left),
+        moved=0.0 * right,
+        tried=right,
     )
     found = jax.lax.fori_loop(0, SOLVER_STEPS, narrow, start).tried
-    return found, (misses[0], misses[1])
+    return jnp.exp(found), (misses[0], misses[1])
 
 
 def rounded(batch: Scalar, whole: Scalar) -> Scalar:

@@ -11,7 +11,14 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from dse.model.batch import largest, rounded
-from dse.model.footprint import Footprint, cache_of_sequence, parameters_held, usable, working_set
+from dse.model.footprint import (
+    Footprint,
+    cache_of_sequence,
+    parameters_held,
+    usable,
+    weights_held,
+    working_set,
+)
 from dse.model.guard import Scalar, ratio
 from dse.model.operation import Activity, Context, Operation, Times, replicas, room_left
 from dse.model.serving import Stage, Step, on_array, operation, stage, step
@@ -58,8 +65,8 @@ def slot_of(ctx: Context, mapping: Mapping) -> Slot:
     """A mapping laid out for continuous batching."""
     work = ctx.workload
     length = work.tokens_in + 0.5 * work.tokens_out
-    decoding = decode_attention(ctx.machine, ctx.model, mapping.tp, length, ctx.rate)
-    reading = causal_attention(ctx.machine, ctx.model, mapping.tp, work.tokens_in, ctx.rate)
+    decoding = decode_attention(ctx.machine, ctx.model, mapping.tp, length, ctx.other_rate)
+    reading = causal_attention(ctx.machine, ctx.model, mapping.tp, work.tokens_in, ctx.other_rate)
     at = stage(ctx, mapping, decoding, on_array(ctx, mapping))._replace(prompt=reading)
     # expected tokens of a step with k drafts: (1 - a^(k+1)) / (1 - a) (Leviathan, Kalman and
     # Matias, ICML 2023, arXiv:2211.17192, equation 1)
@@ -166,7 +173,8 @@ def serve(ctx: Context, mapping: Mapping, batch: Scalar | None = None) -> Operat
     work, copies = ctx.workload, jnp.maximum(replicas(ctx, mapping), 1.0)
     slot = slot_of(ctx, mapping)
     slots = copies * mapping.shards * mapping.pp
-    weights = parameters_held(ctx.machine, ctx.model, mapping).total * ctx.weight_bytes
+    here = parameters_held(ctx.machine, ctx.model, mapping)
+    weights = weights_held(here, ctx.weight_bytes, ctx.other_bytes)
     length = work.tokens_in + 0.5 * work.tokens_out
     cache = cache_of_sequence(ctx.model, mapping, length, ctx.cache_bytes) * mapping.pp
     active = working_set(ctx.model, mapping, 1.0, ctx.activation_bytes)
@@ -195,7 +203,17 @@ def serve(ctx: Context, mapping: Mapping, batch: Scalar | None = None) -> Operat
     return made._replace(
         tpot=load.tpot,
         ttft=load.queued,
+        unqueued=load.service,
         margin_tpot=room_left(load.tpot, work.tpot),
         margin_ttft=room_left(load.service, work.ttft),
         useful_flops=useful,
     )
+
+
+def first_step(ctx: Context, mapping: Mapping, made: Operation) -> dict[str, Scalar]:
+    """Seconds by operator group of the steps that read one prompt at an operating point `made`."""
+    slot = slot_of(ctx, mapping)
+    slots = jnp.maximum(replicas(ctx, mapping), 1.0) * mapping.shards * mapping.pp
+    mix = mix_of(ctx, slot, made.batch / slots)
+    times = {k: mix.steps * mapping.pp * v for k, v in mix.full.times._asdict().items()}
+    return times | {"launch": times["launch"] + mix.steps * ctx.software.host}

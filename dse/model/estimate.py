@@ -16,10 +16,11 @@ import jax.numpy as jnp
 from dse.model.carbon import carbon
 from dse.model.continuous import serve
 from dse.model.floorplan import DieArea, die_area, die_parts
+from dse.model.goodput import Goodput, goodput
 from dse.model.guard import Scalar, ratio
 from dse.model.manufacture import ChipCost, SystemCost, chip_cost, system_cost
 from dse.model.operation import SLACK, Context, Operation, context
-from dse.model.ownership import Ownership, ownership, price_factor
+from dse.model.ownership import Ownership, economy, ownership, price_factor
 from dse.model.power import (
     Activity,
     SystemPower,
@@ -84,6 +85,7 @@ class Result(NamedTuple):
     design: Design
     average: SystemPower
     cost: Ownership
+    progress: Goodput
 
 
 def design(system: System, setting: Setting) -> Design:
@@ -127,13 +129,15 @@ def result(
         "tpot": done.margin_tpot,
         "ttft": done.margin_ttft,
     }
+    progress = goodput(ctx, setting.facility)
     return Result(
-        metrics=_metrics(ctx, setting, done, made, average, cost, phase),
+        metrics=_metrics(ctx, setting, done, made, average, cost, progress.share, phase),
         margins={**operating_margins, **made.margins},
         operation=done,
         design=made,
         average=average,
         cost=cost,
+        progress=progress,
     )
 
 
@@ -144,9 +148,14 @@ def _metrics(
     made: Design,
     average: SystemPower,
     cost: Ownership,
+    progress: Scalar,
     phase: str,
 ) -> dict[str, Scalar]:
-    """All of METRICS, in SI."""
+    """All of METRICS, in SI.
+
+    `tokens_per_s` and what is measured on a running job (step time, MFU) know no failures. What a
+    token costs, in dollars, joules, carbon and days, counts the time that failures take too.
+    """
     system, facility = ctx.system, setting.facility
     share = ctx.chips / system.chips
     tokens = done.tokens_per_s
@@ -157,33 +166,45 @@ def _metrics(
     peak = 2.0 * chip.array_rate * chip.rows * chip.columns * ctx.rate
     peak = peak / ctx.software.matrix * ctx.chips
     serving = 0.0 if phase == "pretrain" else 1.0
+    # replicas that serve do not wait for one that fails; a training job does
+    goodput_share = serving + (1.0 - serving) * progress
+    kept = tokens * goodput_share
+    factor = price_factor(facility, setting.basis)
+    fleet = economy(system, facility, factor, cost, kept / share)
     return {
         "tokens_per_s": tokens,
         "tokens_per_s_per_chip": tokens / ctx.chips,
         "tokens_per_s_per_user": serving / done.tpot,
         "ttft_s": done.ttft,
+        "ttft_unqueued_s": done.unqueued,
         "tpot_s": done.tpot,
         "step_time_s": done.step,
         "mfu": done.useful_flops / peak,
         "batch": done.batch,
-        "tokens_per_usd": ratio(tokens, dollars),
-        "usd_per_mtok": dollars / tokens,
+        "goodput": goodput_share,
+        "tokens_per_usd": ratio(kept, dollars),
+        "usd_per_mtok": dollars / kept,
         "usd_per_chip_hour": cost.total / system.chips,
         "capital": cost.capital / system.chips,
         "operating": cost.operating / system.chips,
-        "tokens_per_joule": ratio(tokens, joules),
+        "tokens_per_s_per_gusd": fleet.tokens_per_capital,
+        "usd_per_tbs_hour": fleet.usd_per_byte,
+        "usd_per_pflop_hour": fleet.usd_per_flop,
+        "usd_per_gw": fleet.usd_per_watt,
+        "tokens_per_joule": ratio(kept, joules),
+        "tokens_per_s_per_mw": fleet.tokens_per_watt,
         "chip_power_w": design_power(system.chip),
         "rack_power_w": rack_power(system),
         "system_power_w": made.power.total * share,
         "average_power_w": average.total * share,
-        "gco2e_per_mtok": grams / tokens,
+        "gco2e_per_mtok": grams / kept,
         "chip_cost_usd": made.chip.total,
         "system_cost_usd": made.price.total * share,
         "die_area_mm2": die_area(system.chip),
         "memory_used": 1.0 + SLACK - done.margin_memory,
-        "days": setting.workload.total_tokens / tokens,
-        "training_usd": setting.workload.total_tokens * (dollars / tokens),
-        "training_mwh": setting.workload.total_tokens * (joules / tokens),
+        "days": setting.workload.total_tokens / kept,
+        "training_usd": setting.workload.total_tokens * (dollars / kept),
+        "training_mwh": setting.workload.total_tokens * (joules / kept),
     }
 
 

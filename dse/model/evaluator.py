@@ -7,7 +7,7 @@ compiled program (kept in the user's cache folder) serves one design and a milli
 from __future__ import annotations
 
 from collections.abc import Mapping as Dict
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import attrs
@@ -23,7 +23,7 @@ from dse.model.mapping import as_dict, table
 from dse.model.operation import Activity, Bounds, Operation, Times
 from dse.model.ownership import Ownership
 from dse.model.power import SystemPower
-from dse.model.programs import program, register
+from dse.model.programs import FAST, program, register
 from dse.model.pytree import lower
 from dse.model.transformer import Mapping
 from dse.spec.facility import PRICE_BASES, Facility
@@ -38,10 +38,10 @@ register(
 )
 
 CHUNK = 256
-"""Designs of one call. With BLOCK mappings it was the fastest of 14 sizes from 64 x 32 to 512 x 64:
-smaller calls pay for their number, larger ones leave the cache."""
+"""Designs of one call. With BLOCK mappings it was the fastest of six sizes, 64 x 64 to 512 x 32:
+smaller calls pay for their number, larger ones leave the cache or run more mappings in vain."""
 
-BLOCK = 64
+BLOCK = 32
 """Mappings of one call; what a table lacks to a multiple of it is wasted."""
 
 
@@ -122,15 +122,17 @@ def evaluate(
     sequences in flight. SpecError where no mapping of the table has the pinned degrees.
     """
     fixed_batch = None if batch is None else np.float32(batch)
-    asked = _Asked(question, fixed_batch)
     chips = np.asarray(systems.all_chips)
+    leaves, structure = jax.tree.flatten(systems)
+    packed = np.stack([np.asarray(leaf, np.float32) for leaf in leaves])
+    asked = _Asked(question, structure, fixed_batch)
     # designs of like size share a chunk, so that few mappings of a chunk's table exceed a design
     order = np.argsort(chips, kind="stable")
     parts = []
     for start in range(0, len(order), CHUNK):
         members = order[start : start + CHUNK]
         rows = _rows(question, float(chips[members].max()), pinned)
-        made = asked.evaluate(_taken(systems, members), rows)
+        made = asked.evaluate(_taken(packed, members), rows)
         number = len(members)
         parts.append(jax.tree.map(lambda x, n=number: np.asarray(x)[:n], made))
     back = np.argsort(order, kind="stable")
@@ -146,10 +148,10 @@ def _rows(question: Question, chips: float, pinned: Dict[str, int] | None) -> np
     return rows
 
 
-def _taken(systems: System, members: np.ndarray) -> System:
-    """The members of a batch as one chunk, filled up with the first of them."""
+def _taken(packed: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """The members of a batch [leaves, n] as one chunk, filled up with the first of them."""
     filled = np.concatenate([members, np.full(CHUNK - len(members), members[0])])
-    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float32)[filled], systems)
+    return packed[:, filled]
 
 
 jax.tree_util.register_pytree_node(
@@ -160,21 +162,22 @@ jax.tree_util.register_pytree_node(
 
 
 class _Asked:
-    """A question made ready for chunks of designs."""
+    """A question made ready for chunks of designs of one tree structure."""
 
-    def __init__(self, question: Question, batch: np.float32 | None) -> None:
-        self.setting = jax.tree.map(np.float32, question.setting)
+    def __init__(self, question: Question, structure: Any, batch: np.float32 | None) -> None:
+        leaves, setting = jax.tree.flatten(question.setting)
+        self.setting = np.asarray(leaves, np.float32)
         self.weights = question.weights
         self.batch = batch
-        self.search, self.point = programs(question.workload.phase, fixed=batch is not None)
+        phase, fixed = question.workload.phase, batch is not None
+        self.search, self.point = programs(phase, structure, setting, fixed=fixed)
 
-    def evaluate(self, chunk: System, rows: np.ndarray) -> Evaluation:
+    def evaluate(self, chunk: np.ndarray, rows: np.ndarray) -> Evaluation:
         """The best of a mapping table for CHUNK designs."""
         starts = range(0, len(rows), BLOCK)
         blocks = [_padded_rows(rows[start : start + BLOCK]) for start in starts]
         found = [
-            self.search(chunk, self.setting, Mapping(*block.T), self.weights, self.batch)
-            for block in blocks
+            self.search(chunk, self.setting, block.T, self.weights, self.batch) for block in blocks
         ]
         score = np.stack([f.score for f in found])
         feasible = np.isfinite(score).any(axis=0)
@@ -185,24 +188,35 @@ class _Asked:
         batch = np.stack([f.batch for f in found])[block, each]
         legal = np.stack([f.legal for f in found]).sum(axis=0)
         chosen = np.concatenate(blocks)[row]
-        made = self.point(chunk, self.setting, Mapping(*chosen.T), batch)
+        made = self.point(chunk, self.setting, chosen.T, batch)
         return Evaluation(result=made, rows=chosen, legal=legal, feasible=feasible & (legal > 0))
 
 
 @cache
-def programs(phase: str, *, fixed: bool) -> tuple[Any, Any]:
+def programs(phase: str, system: Any, setting: Any, *, fixed: bool) -> tuple[Any, Any]:
     """The compiled search over a block, and the compiled point, of a phase.
 
-    `fixed` says whether the batch is given, which is a program of its own.
+    `system` and `setting` are the structures of trees whose leaves come packed in one array each:
+    to hand over some 250 small arrays takes as long as to evaluate a tenth of a block. `fixed`
+    says whether the batch is given, which is a program of its own.
     """
-    search = jax.vmap(partial(choose, phase=phase), in_axes=(0, None, None, None, None))
 
-    def point(system: System, setting: Setting, mapping: Mapping, batch: Any) -> Result:
-        return result(system, setting, mapping, phase, batch)
+    def opened(designs: Any, common: Any, rows: Any) -> tuple[System, Setting, Mapping]:
+        trees = jax.tree.unflatten(system, list(designs)), jax.tree.unflatten(setting, list(common))
+        return *trees, Mapping(*rows)
 
-    kept = jax.vmap(point, in_axes=(0, None, 0, 0))
+    def search(designs: Any, common: Any, rows: Any, weights: Any, batch: Any) -> Choice:
+        return choose(*opened(designs, common, rows), weights, batch, phase=phase)
+
+    def point(designs: Any, common: Any, rows: Any, batch: Any) -> Result:
+        return result(*opened(designs, common, rows), phase, batch)
+
     given = "-fixed" if fixed else ""
-    return program(f"{phase}-search{given}", search), program(f"{phase}-point", kept)
+    searched = jax.vmap(search, in_axes=(1, None, None, None, None))
+    return (
+        program(f"{phase}-search{given}", searched, FAST),
+        program(f"{phase}-point", jax.vmap(point, in_axes=(1, None, 1, 0))),
+    )
 
 
 def _padded_rows(rows: np.ndarray) -> np.ndarray:

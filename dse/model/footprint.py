@@ -49,6 +49,15 @@ class Footprint(NamedTuple):
         return sum(self)  # type: ignore[arg-type]
 
 
+def weights_held(held: Parameters, experts: Scalar, others: Scalar) -> Scalar:
+    """Bytes of parameters: `experts` bytes for each of the routed experts', `others` for the rest.
+
+    Checkpoints in four bits have their experts so, and attention, embeddings and the output
+    projection in BF16 (OpenAI gpt-oss model card, 2025: the MoE weights in MXFP4).
+    """
+    return held.experts * experts + (held.shared + held.embeddings) * others
+
+
 def usable(chip: Chip) -> Scalar:
     """Bytes of a chip's memory that are left to a workload."""
     return chip.memory.capacity * (1.0 - chip.memory.reserve)

@@ -24,7 +24,10 @@ SLACK = 1e-5
 
 
 class Context(NamedTuple):
-    """What all mappings of one design, model and workload share."""
+    """What all mappings of one design, model and workload share.
+
+    rate, weight_bytes: of routed experts' products; other_rate, other_bytes: of all others.
+    """
 
     system: System
     model: LanguageModel
@@ -38,6 +41,8 @@ class Context(NamedTuple):
     cache_bytes: Scalar
     activation_bytes: Scalar
     message_bytes: Scalar
+    other_rate: Scalar
+    other_bytes: Scalar
 
 
 class Times(NamedTuple):
@@ -81,7 +86,8 @@ class Activity(NamedTuple):
 class Operation(NamedTuple):
     """An operating point before power and money.
 
-    rate: tokens/s of all replicas; batch: sequences in flight; times and bounds: of one step of
+    rate: tokens/s of all replicas; batch: sequences in flight; ttft: seconds to the first token,
+    unqueued: the same for a prompt that waits for no other; times and bounds: of one step of
     `step` seconds; activity: per chip and step; busy: share of the chips that work; margins:
     relative, >= 0 where the limit holds.
     """
@@ -90,6 +96,7 @@ class Operation(NamedTuple):
     step: Scalar
     tpot: Scalar
     ttft: Scalar
+    unqueued: Scalar
     batch: Scalar
     times: Times
     bounds: Bounds
@@ -122,6 +129,7 @@ def context(
     """The mapping-independent part of an evaluation."""
     chip = machine(system.chip, software)
     rate = sum(w * r for w, r in zip(workload.activations, chip.rates, strict=True))
+    same, *others = workload.others
     return Context(
         system=system,
         model=model,
@@ -135,6 +143,8 @@ def context(
         cache_bytes=storage(workload.key_values),
         activation_bytes=storage(workload.activations),
         message_bytes=storage(workload.communication),
+        other_rate=same * rate + sum(w * r for w, r in zip(others, chip.rates, strict=True)),
+        other_bytes=same * storage(workload.weights) + storage(tuple(others)),
     )
 
 

@@ -87,9 +87,11 @@ class Pass(NamedTuple):
 
 
 class Passes(NamedTuple):
-    """How often operators run: matrix products, attention's, elementwise work, collectives."""
+    """How often operators run: matrix products, those of the feed-forward block, attention's,
+    elementwise work, collectives."""
 
     matrix: Scalar
+    feed_forward: Scalar
     attention: Scalar
     elementwise: Scalar
     collectives: Scalar
@@ -100,11 +102,17 @@ def passes(ctx: Context, mapping: Mapping) -> Passes:
     whole, between = recomputed(mapping)
     fused = ctx.software.fused
     again = fused * whole + (1.0 - fused) * between
+    # what ends a layer that is recomputed whole: the last of two or three products, and the
+    # reduction of its sums (with sequence parallelism one of four halves of an all-reduce)
+    ends = ctx.software.early_stop * jnp.maximum(2.0 * whole - 1.0, 0.0)
+    last = ends / (2.0 + ctx.model.gated)
+    matrix = 1.0 + BACKWARD - ctx.workload.frozen + whole
     return Passes(
-        matrix=1.0 + BACKWARD - ctx.workload.frozen + whole,
+        matrix=matrix,
+        feed_forward=matrix - last,
         attention=1.0 + _backward(ctx) + again,
         elementwise=1.0 + between,
-        collectives=2.0 + whole,
+        collectives=2.0 + whole - ends * (0.5 - 0.25 * mapping.sequence_parallel),
     )
 
 
@@ -155,6 +163,9 @@ def _core(ctx: Context, mapping: Mapping) -> tuple[Core, Core]:
     deep = ceil(score / (chip.rows * rate)) * chip.rows * rate
     wide = ceil(value / chip.columns) * chip.columns
     cells = chip.rows * chip.columns * rate
+    started = cells * chip.arrays / chip.cores
+    limit = declared(soft.attention_cells, started)
+    cells = cells * jnp.minimum(limit / started, 1.0)
     arrays = pairs * (deep + wide) / (cells * chip.array_rate * chip.attention)
     own = chip.attention * soft.matrix
     slower = jnp.where(soft.attention_backward > 0.0, own, 1.0)
@@ -278,7 +289,8 @@ def micro_batch(ctx: Context, mapping: Mapping) -> Pass:
     sparse = expert_layers(model) * full / model.layers
     plain = full - sparse
     body = _body(ctx, mapping, tokens)
-    counts = [runs.matrix * n for n in (full, plain, sparse, sparse)]
+    block_runs = runs.feed_forward
+    counts = [runs.matrix * full, *(block_runs * n for n in (plain, sparse, sparse))]
     ahead, back = _core(ctx, mapping)
     attended = [(full * (runs.attention - _backward(ctx)), ahead), (full, back)]
     stream = _elementwise(ctx, mapping, tokens, full, runs.elementwise)
@@ -331,11 +343,15 @@ def _links(
     exchange = 2.0 * away * all_to_all(ctx.network, mapping.ep).time(routed)
     context, keys = _ring(ctx, mapping)
     one_way = 2.0 * plain * reduce + sparse * (reduce * (2.0 - away) + exchange)
-    rings = (plain + sparse) * (runs.collectives + 1.0)
+    rings = (plain + sparse) * (3.0 + recomputed(mapping)[0])
     seconds = runs.collectives * one_way + rings * context
     staged = jnp.where(mapping.pp > 1.0, 2.0, 0.0) * mapping.virtual
-    part = message / (1.0 + mapping.sequence_parallel * (tp - 1.0))
-    handover = staged * neighbour(ctx.network, mapping.group).time(part)
+    # each chip of a tensor-parallel group sends its own part; without sequence parallelism the
+    # next stage's chips then gather the whole (Narayanan et al. 2021, arXiv:2104.04473, 4.1)
+    part = message / tp
+    gathered = all_gather(ctx.network, ctx.machine, tp).time(message)
+    whole = jnp.where(tp > 1.0, (1.0 - mapping.sequence_parallel) * gathered, 0.0)
+    handover = staged * (neighbour(ctx.network, mapping.group).time(part) + whole)
     share = 2.0 * (tp - 1.0) / tp
     reduced = 2.0 * plain + sparse * (2.0 - away)
     sent = runs.collectives * (reduced * share * message + sparse * 2.0 * away * routed)

@@ -191,7 +191,7 @@ def product_time(chip: Machine, done: Work, rows: Scalar) -> Scalar:
     """
     streamed = jnp.maximum(rows, chip.fill)
     waiting = done.idle * jnp.minimum(streamed, jnp.maximum(ROW_BLOCK, chip.fill))
-    return (done.tiles * streamed + waiting) / chip.array_rate
+    return (done.tiles * streamed + waiting) * (1.0 / chip.array_rate)
 
 
 def product_bytes(
@@ -213,8 +213,8 @@ def reuse_bytes(chip: Machine, products: Scalar, compulsory: Scalar, size: Scala
     (STOC 1981; constant from Smith et al. 2019, arXiv:1702.02017), S elements of `size` bytes.
     """
     elements = jnp.maximum(chip.tile / size, 1.0)
-    blocked = 2.0 * products * size / jnp.sqrt(elements)
-    return jnp.where(chip.tile > 0.0, jnp.maximum(compulsory, blocked), compulsory)
+    each = jnp.where(chip.tile > 0.0, 2.0 * size / jnp.sqrt(elements), 0.0 * size)
+    return jnp.maximum(compulsory, products * each)
 
 
 def executed(precision: tuple[Scalar, ...], chip: Chip) -> tuple[Scalar, ...]:

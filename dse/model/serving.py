@@ -17,9 +17,10 @@ from dse.model.footprint import (
     ffn_width,
     parameters_held,
     usable,
+    weights_held,
     working_set,
 )
-from dse.model.guard import Scalar, ratio
+from dse.model.guard import Scalar, declared, ratio
 from dse.model.operation import (
     TINY,
     Activity,
@@ -85,13 +86,17 @@ class Stage(NamedTuple):
 
 def stage(ctx: Context, mapping: Mapping, attention: Attention, on_array: Scalar = 1.0) -> Stage:
     """The layers of one chip of a mapping, laid out for any number of tokens."""
-    chip, model, tp, rate = ctx.machine, ctx.model, mapping.tp, ctx.rate
+    chip, model, tp, rate = ctx.machine, ctx.model, mapping.tp, ctx.other_rate
     # the fullest stage sets the pace of all
     fullest = ceil(model.layers / mapping.pp) / model.layers
     sparse = expert_layers(model) * fullest
     plain = model.layers * fullest - sparse
     held = parameters_held(chip, model, mapping)
-    room = ratio(ctx.software.resident * chip.sram, held.total * ctx.weight_bytes)
+    bytes_held = weights_held(held, ctx.weight_bytes, ctx.other_bytes)
+    soft = ctx.software
+    room = ratio(soft.resident * chip.sram, bytes_held)
+    # rows gathered, each expert's own part-filled tiles: less than large products attain
+    slower = ratio(soft.matrix, declared(soft.experts, soft.matrix))
     shared_width = ceil(model.shared_experts * model.expert_ffn / tp)
 
     at = Stage(
@@ -99,7 +104,7 @@ def stage(ctx: Context, mapping: Mapping, attention: Attention, on_array: Scalar
         projections=projections(chip, model, tp, rate),
         dense=feed_forward(chip, model, ffn_width(model, tp), rate),
         shared=feed_forward(chip, model, shared_width, rate),
-        expert=feed_forward(chip, model, expert_width(model, mapping), rate),
+        expert=feed_forward(chip, model, expert_width(model, mapping), ctx.rate),
         head=head(chip, model, tp, rate),
         attention=attention,
         reduce=all_reduce(ctx.network, chip, tp),
@@ -109,7 +114,7 @@ def stage(ctx: Context, mapping: Mapping, attention: Attention, on_array: Scalar
         sparse_layers=sparse,
         resident=jnp.minimum(room, 1.0),
         held_experts=experts_held(model, mapping),
-        uneven=jnp.where(mapping.ep > 1.0, ctx.software.imbalance, 1.0),
+        uneven=slower * jnp.where(mapping.ep > 1.0, soft.imbalance, 1.0),
         vector=_vector(model, mapping, plain, sparse),
         launch=0.0 * plain,
         on_array=jnp.asarray(on_array),
@@ -141,13 +146,13 @@ class Step(NamedTuple):
     activity: Activity
 
 
-def _weights(ctx: Context, at: Stage, work: Work, tokens: Scalar) -> Span:
-    """Matrix work whose weights come from memory."""
-    held = ctx.weight_bytes * (1.0 - at.resident)
+def _weights(ctx: Context, at: Stage, work: Work, tokens: Scalar, size: Scalar) -> Span:
+    """Matrix work whose weights, of `size` bytes each, come from memory."""
+    held = size * (1.0 - at.resident)
     result = bytes_of(RESULT_BYTES)
     moved = product_bytes(ctx.machine, work, tokens, held, ctx.activation_bytes, result)
     seconds = product_time(ctx.machine, work, tokens)
-    return Span(seconds, 0.0 * tokens, moved / ctx.machine.bandwidth)
+    return Span(seconds, 0.0 * tokens, moved * (1.0 / ctx.machine.bandwidth))
 
 
 def _experts(ctx: Context, at: Stage, tokens: Scalar) -> tuple[Span, Scalar]:
@@ -157,7 +162,8 @@ def _experts(ctx: Context, at: Stage, tokens: Scalar) -> tuple[Span, Scalar]:
     touched = experts_touched(model, everyone)
     experts = at.held_experts * touched
     visits = everyone * model.experts_per_token / jnp.maximum(model.experts, 1.0)
-    span = _weights(ctx, at, at.expert, visits / jnp.maximum(touched, TINY))
+    rows = visits / jnp.maximum(touched, TINY)
+    span = _weights(ctx, at, at.expert, rows, ctx.weight_bytes)
     load = Span(span.matrix * at.uneven, span.vector, span.memory)
     return Span(*(experts * value for value in load)), at.held_experts * visits
 
@@ -191,14 +197,15 @@ def step(
     sparse, plain = at.sparse_layers, at.dense_layers
     layers, last = plain + sparse, 1.0 / at.mapping.pp
     routed, visits = _experts(ctx, at, tokens)
+    size = ctx.other_bytes
     elementwise = tokens * ratio(at.vector, ctx.machine.vector)
     spans = {
-        "projections": (layers, _weights(ctx, at, at.projections, tokens)),
+        "projections": (layers, _weights(ctx, at, at.projections, tokens, size)),
         "attention": (layers, _attend(ctx, at.attention, sequences, at.on_array)),
-        "dense": (plain, _weights(ctx, at, at.dense, tokens)),
-        "shared": (sparse, _weights(ctx, at, at.shared, tokens)),
+        "dense": (plain, _weights(ctx, at, at.dense, tokens, size)),
+        "shared": (sparse, _weights(ctx, at, at.shared, tokens, size)),
         "experts": (sparse, routed),
-        "head": (last, _weights(ctx, at, at.head, answers)),
+        "head": (last, _weights(ctx, at, at.head, answers, size)),
         "vector": (1.0, Span(0.0 * elementwise, elementwise, 0.0 * elementwise)),
     }
     if at.prompt is not None and prompts is not None:
@@ -283,10 +290,11 @@ def decode(ctx: Context, mapping: Mapping, batch: Scalar | None = None) -> Opera
     """
     work, copies = ctx.workload, jnp.maximum(replicas(ctx, mapping), 1.0)
     tokens = work.tokens_in + 0.5 * work.tokens_out
-    attention = decode_attention(ctx.machine, ctx.model, mapping.tp, tokens, ctx.rate)
+    attention = decode_attention(ctx.machine, ctx.model, mapping.tp, tokens, ctx.other_rate)
     at = stage(ctx, mapping, attention, on_array(ctx, mapping))
     slots = copies * mapping.shards * mapping.pp
-    weights = parameters_held(ctx.machine, ctx.model, mapping).total * ctx.weight_bytes
+    held = parameters_held(ctx.machine, ctx.model, mapping)
+    weights = weights_held(held, ctx.weight_bytes, ctx.other_bytes)
     cache = cache_of_sequence(ctx.model, mapping, tokens, ctx.cache_bytes) * mapping.pp
     active = working_set(ctx.model, mapping, 1.0, ctx.activation_bytes)
     room = usable(ctx.system.chip)
@@ -331,10 +339,11 @@ def prefill(ctx: Context, mapping: Mapping, batch: Scalar | None = None) -> Oper
     """
     work, copies = ctx.workload, jnp.maximum(replicas(ctx, mapping), 1.0)
     length = work.tokens_in
-    attention = causal_attention(ctx.machine, ctx.model, mapping.tp, length, ctx.rate)
+    attention = causal_attention(ctx.machine, ctx.model, mapping.tp, length, ctx.other_rate)
     at = stage(ctx, mapping, attention)
     slots = copies * mapping.shards * mapping.pp
-    weights = parameters_held(ctx.machine, ctx.model, mapping).total * ctx.weight_bytes
+    held = parameters_held(ctx.machine, ctx.model, mapping)
+    weights = weights_held(held, ctx.weight_bytes, ctx.other_bytes)
     cache = cache_of_sequence(ctx.model, mapping, length, ctx.cache_bytes) * mapping.pp
     active = working_set(ctx.model, mapping, length, ctx.activation_bytes)
     capacity = (usable(ctx.system.chip) - weights) / (cache + active)
@@ -381,6 +390,7 @@ def operation(
         step=seconds,
         tpot=seconds,
         ttft=seconds,
+        unqueued=seconds,
         batch=batch,
         times=times,
         bounds=bounds(spans, links, times.launch),

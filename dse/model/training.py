@@ -60,6 +60,7 @@ def pretrain(ctx: Context, mapping: Mapping, batch: Scalar | None = None) -> Ope
         step=seconds,
         tpot=seconds,
         ttft=seconds,
+        unqueued=seconds,
         batch=sequences,
         times=times,
         bounds=bounds(_spans(ctx, mapping, once, rounds, shares), times.collectives, waiting),

@@ -134,12 +134,28 @@ def faults(entry: Entry, catalogue: Catalog) -> list[Finding]:
         if kind != STUDY:
             place = entry.file.resolve()
             sourced = any(place.is_relative_to(folder) for folder in shipped())
-            return check_file(entry.file, kind, catalogue, sourced=sourced)
+            found = check_file(entry.file, kind, catalogue, sourced=sourced)
+            return found or (_no_decoder(entry.file, catalogue) if kind == "workload" else [])
         from dse.spec.study import load_study
 
         load_study(str(entry.file), catalogue)
     except InputError as error:
         return list(error.findings)
+    return []
+
+
+def _no_decoder(file: Path, catalogue: Catalog) -> list[Finding]:
+    """What is wrong with the decode_system of a workload that is right otherwise."""
+    from dse.spec.decoder import decoder
+    from dse.spec.document import at_reference, read
+    from dse.spec.load import load
+    from dse.spec.workload import Workload
+
+    try:
+        decoder(load(Workload, str(file), catalogue), catalogue)
+    except InputError as error:
+        document = read("workload", str(file), catalogue)
+        return list(at_reference(error, document, ("decode_system",)).findings)
     return []
 
 

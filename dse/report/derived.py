@@ -23,7 +23,7 @@ def figures(spec: Any, kind: str, catalogue: Any) -> dict[str, Figures]:
     if kind == "model":
         return _model(bound)
     if kind == "chip":
-        return _chip(bound)
+        return _chip(bound, catalogue)
     return _system(bound, catalogue)
 
 
@@ -113,13 +113,17 @@ def _model(model: Any) -> dict[str, Figures]:
     }
 
 
-def _chip(chip: Any) -> dict[str, Figures]:
-    from dse.model.floorplan import die_parts
+def _chip(chip: Any, catalogue: Any) -> dict[str, Figures]:
+    from dse.model.carbon import embodied
+    from dse.model.floorplan import die_parts, io_die_parts
     from dse.model.manufacture import chip_cost
-    from dse.model.power import chip_power, design_power, peak_activity
+    from dse.model.power import chip_power, derived_power, design_power, idle_power, peak_activity
     from dse.model.pytree import lower
+    from dse.spec.facility import Facility
+    from dse.spec.load import load
 
     said, low = chip.announced, lower(chip)
+    facility = load(Facility, FACILITY, catalogue)
     peaks = {
         f"matrix_peak_{name}": _figure(chip.matrix_peak(name), "TFLOP/s", getattr(said, name, 0.0))
         for name in ("fp32", "bf16", "fp8", "fp4")
@@ -131,12 +135,17 @@ def _chip(chip: Any) -> dict[str, Figures]:
         "memory_bandwidth": _figure(chip.memory.bandwidth, "TB/s", said.bandwidth),
         "scale_up_bandwidth": _figure(chip.scale_up.bandwidth, "GB/s", said.scale_up),
         "design_power": _figure(design_power(low), "W", said.power),
+        "power_that_its_parts_ask_for": _figure(derived_power(low), "W"),
+        "idle_power": _figure(idle_power(low), "W"),
     }
+    io_dies = {"area_of_one_io_die": _parts(io_die_parts(low), "mm2")} if low.io_die.count else {}
     return {
         "derived": made,
         "area_of_one_compute_die": _parts(die_parts(low), "mm2"),
+        **io_dies,
         "power_at_peak": _parts(chip_power(low, peak_activity(low)), "W"),
         "cost_of_making_a_chip": _parts(chip_cost(low), "USD"),
+        "carbon_of_making_a_chip": _parts(embodied(low, facility), "kg"),
     }
 
 

@@ -4,46 +4,71 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
 from rich.text import Text
 
-from dse.errors import NothingFeasible, UsageError
-from dse.model.disaggregation import joined, transfer_time
+from dse.model.disaggregation import Disaggregated, disaggregate, sides
 from dse.model.evaluator import Question, evaluate
 from dse.model.pytree import lower, stack
-from dse.report.evaluation import evaluation_document, shortfall
-from dse.report.figures import digits, mapping_text, percent
+from dse.report.evaluation import evaluation_document, metric_cell, precisions, shortfall
+from dse.report.figures import mapping_text, percent
 from dse.report.terminal import Column, heading, note, table
+from dse.spec.metrics import METRICS, meaningful
+from dse.spec.workload import SAME
 
 Document = dict[str, Any]
 
 
 def disaggregated(first: Any, second: Any, question: Question) -> Document:
-    """Prefill on system `first`, decode on `second`; specs without free values.
+    """Prefill on system `first`, decode on `second` (SAME: on its like); without free values.
 
-    UsageError for a workload that trains; NothingFeasible where a side meets no limit.
+    UsageError for a workload that trains.
     """
-    work = question.workload
-    if work.phase == "pretrain":
-        raise UsageError("--decode-system serves; pretrain has no decode")
-    sides = {
-        "prefill": (first, attrs.evolve(work, phase="prefill")),
-        "decode": (second, attrs.evolve(work, phase="decode", pays_prefill=0.0)),
+    second = first if second == SAME else second
+    answer = evaluate(stack([lower(second)]), sides(question)[1])
+    found = disaggregate(stack([lower(first)]), question, answer)
+    return disaggregation_document(found, 0, first, second, question)
+
+
+def disaggregation_document(
+    found: Disaggregated, index: int, first: Any, second: Any, question: Question
+) -> Document:
+    """Everything about one pair, with the evaluation of each side, as files hold it."""
+    reading, answering = sides(question)
+    made = {
+        "prefill": evaluation_document(found.read, index, first, reading),
+        "decode": evaluation_document(found.answer, index, second, answering),
     }
-    made = {}
-    for name, (system, workload) in sides.items():
-        asked = attrs.evolve(question, workload=workload)
-        found = evaluate(stack([lower(system)]), asked)
-        made[name] = evaluation_document(found, 0, system, asked)
-        if not made[name]["feasible"]:
-            raise NothingFeasible(f"{name}: {shortfall(made[name])}")
-    transfer = transfer_time(lower(first), made["prefill"]["mapping"], question)
+    names = meaningful(["serve"])
+    written = {n: METRICS[n].written(float(found.metrics[n][index])) for n in names}
+    margins = {name: float(value[index]) for name, value in found.margins.items()}
+    kept = ("software", "facility", "price_basis")
     return {
         "name": f"{first.name} + {second.name}",
-        "metrics": joined(made["prefill"]["metrics"], made["decode"]["metrics"], work, transfer),
-        "transfer_s": transfer,
+        "model": question.model.name,
+        "workload": question.workload.name,
+        "phase": question.workload.phase,
+        **{key: made["prefill"][key] for key in kept},
+        "objective": question.objective,
+        "chips": made["prefill"]["chips"],
+        "precision": precisions(question.workload),
+        "feasible": bool(found.feasible[index]),
+        "violated": [name for name, value in margins.items() if value < 0.0],
+        "metrics": {"prefill_chips_share": float(found.share[index]), **written},
+        "transfer_s": float(found.transfer[index]),
+        **{key: {side: made[side][key] for side in made} for key in ("mapping", "breakdown")},
+        "bound": " / ".join(each["bound"] for each in made.values()),
+        "margins": margins,
         **made,
     }
+
+
+def disaggregation_shortfall(document: Document) -> str:
+    """Which side meets no limit, or that both do until the transfer is counted."""
+    for side in ("prefill", "decode"):
+        if not document[side]["feasible"]:
+            return f"{side}: {shortfall(document[side])}"
+    moved = f"{1e3 * document['transfer_s']:.3g} ms"
+    return f"{document['name']}: with {moved} to move a prompt's cache, ttft is beyond its limit"
 
 
 def disaggregation_view(document: Document) -> list[Any]:
@@ -51,18 +76,21 @@ def disaggregation_view(document: Document) -> list[Any]:
     metrics = document["metrics"]
     names = list(metrics)
     parts: list[Any] = [
-        Text(f"{document['name']}: {document['prefill']['model']}", style="bold"),
+        Text(f"{document['name']}: {document['model']}, {document['workload']}", style="bold"),
         note(f"prefill takes {percent(metrics['prefill_chips_share'])} of the chips"),
         table(
             [
                 Column("metric", names),
-                Column("value", [digits(metrics[name]) for name in names], right=True),
+                Column(
+                    "value", [metric_cell(name, metrics[name])[0] for name in names], right=True
+                ),
+                Column("unit", [metric_cell(name, metrics[name])[1] for name in names]),
             ]
         ),
     ]
     for side in ("prefill", "decode"):
         found = document[side]
         parts.append(heading(f"{side.capitalize()} on {found['name']}"))
-        rate = digits(found["metrics"]["tokens_per_s_per_chip"])
+        rate = metric_cell("tokens_per_s_per_chip", found["metrics"]["tokens_per_s_per_chip"])[0]
         parts.append(Text(f"{mapping_text(found['mapping'])}, {rate} tokens/s a chip"))
     return parts

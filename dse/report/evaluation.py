@@ -46,6 +46,7 @@ def evaluation_document(evaluation: Any, index: int, system: Any, question: Any)
     def of_all(group: Any, convert: Any = float) -> dict[str, float]:
         return _parts(group, index, lambda value: convert(value * share))
 
+    trained = question.workload.phase == "pretrain"
     return {
         "name": system.name,
         "model": question.model.name,
@@ -70,6 +71,7 @@ def evaluation_document(evaluation: Any, index: int, system: Any, question: Any)
             "design_power": of_all(evaluation.result.design.power),
             "ownership": of_all(evaluation.result.cost, METRICS["operating"].written),
             "price": of_all(evaluation.result.design.price),
+            **(_progress(evaluation.result.progress, index) if trained else {}),
         },
         "bound": max(bounds, key=lambda name: bounds[name]),
         "margins": margins,
@@ -85,6 +87,15 @@ def precisions(workload: Any) -> dict[str, str]:
 def _parts(group: Any, index: int, convert: Any = float) -> dict[str, float]:
     """A named tuple of arrays as plain numbers of one row."""
     return {name: convert(float(value[index])) for name, value in group._asdict().items()}
+
+
+def _progress(progress: Any, index: int) -> dict[str, dict[str, float]]:
+    """What stops a training job: failures a second by part, and times in seconds."""
+    names = ("checkpoint", "restart", "interval")
+    return {
+        "failures": _parts(progress.failures, index),
+        "checkpoints": {name: float(getattr(progress, name)[index]) for name in names},
+    }
 
 
 def _memory(evaluation: Any, index: int, system: Any) -> dict[str, float]:
@@ -104,6 +115,7 @@ def evaluation_view(document: Document) -> list[Any]:
         *_times(document),
         *_footprint(document),
         *_power_and_cost(document),
+        *_stops(document),
         *_rules(document),
         *_sampled([document]),
     ]
@@ -197,6 +209,22 @@ def _power_and_cost(document: Document) -> list[Any]:
     ]
 
 
+def _stops(document: Document) -> list[Any]:
+    """Failures of a training job, and what it does about them."""
+    failures = document["breakdown"].get("failures", {})
+    total = sum(failures.values())
+    if not total:
+        return []
+    times = document["breakdown"]["checkpoints"]
+    each = {name: 86400.0 * value for name, value in failures.items()}
+    lasting = ", ".join(f"{name} {with_unit(times[name], 's')}" for name in times)
+    return [
+        heading(f"Mean time between failures of the job: {with_unit(1.0 / total, 'h')}"),
+        _plain_shares("part", each, "failures/day"),
+        note(lasting),
+    ]
+
+
 def _plain_shares(header: str, parts: Mapping[str, float], unit: str) -> Any:
     whole = sum(parts.values()) or 1.0
     kept = sorted((n for n in parts if parts[n] > 0.0), key=lambda n: -parts[n])
@@ -231,12 +259,19 @@ def _rules(document: Document) -> list[Any]:
     ]
 
 
+def metric_cell(name: str, value: float) -> tuple[str, str]:
+    """A figure of a result with its unit; a share of chips is no metric of its own."""
+    if name not in METRICS:
+        return digits(value), ""
+    return metric_number(name, value), metric_unit(name)
+
+
 def comparison_view(documents: list[Document]) -> list[Any]:
     """Systems side by side, one row a metric."""
     first = documents[0]
     names = list(documents[0]["metrics"])
     last = [("breaks", "")] if any(document["violated"] for document in documents) else []
-    rows = [("mapping", ""), ("bound by", ""), *((n, metric_unit(n)) for n in names), *last]
+    rows = [("mapping", ""), ("bound by", ""), *((n, metric_cell(n, 0.0)[1]) for n in names), *last]
     columns = [
         Column("metric", [name for name, _ in rows]),
         Column("unit", [unit for _, unit in rows]),
@@ -256,7 +291,7 @@ def comparison_view(documents: list[Document]) -> list[Any]:
 
 def _comparison_column(document: Document, names: list[str], number: int) -> Column:
     """A system's cells; the last row, where there is one more than metrics, is what it breaks."""
-    values = [metric_number(name, document["metrics"][name]) for name in names]
+    values = [metric_cell(name, document["metrics"][name])[0] for name in names]
     cells = [_short_mapping(document["mapping"]), document["bound"], *values]
     cells += ["\n".join(document["violated"])] * (number - len(cells))
     styles = ["red" if i >= len(values) + 2 else "" for i in range(number)]
@@ -264,6 +299,8 @@ def _comparison_column(document: Document, names: list[str], number: int) -> Col
 
 
 def _short_mapping(mapping: Mapping[str, Any]) -> str:
+    if "prefill" in mapping:
+        return " / ".join(_short_mapping(mapping[side]) for side in ("prefill", "decode"))
     names = [name for name in ("tp", "pp", "ep") if mapping[name] != 1]
     return " ".join(f"{name}={mapping[name]}" for name in names) or "tp=1"
 

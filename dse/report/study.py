@@ -37,6 +37,7 @@ def study_document(study: Any) -> Document:
                 "model": task.model.name,
                 "workload": task.workload.name,
                 "weight": task.weight,
+                **({"decode_system": named(task.decoder)} if task.decoder else {}),
                 "precision": precisions(task.workload),
             }
             for task in study.tasks
@@ -46,6 +47,11 @@ def study_document(study: Any) -> Document:
         "facility": study.facility.name,
         "search": {"method": study.method, "budget": study.budget, "seed": study.seed},
     }
+
+
+def named(decoder: Any) -> str:
+    """The name of what decodes."""
+    return str(getattr(decoder, "name", decoder))
 
 
 def _leaf(system: Any, path: str, value: Any) -> Document:
@@ -92,6 +98,6 @@ def study_view(document: Document) -> list[Any]:
 
 def _workload(each: Document) -> Text:
     weight = f"{each['weight']:g} of the tokens: " if each["weight"] != 1.0 else ""
-    return Text(
-        f"{weight}{each['model']}, {each['workload']} ({precision_text(each['precision'])})"
-    )
+    decoded = f", decoded by {each['decode_system']}" if "decode_system" in each else ""
+    precision = precision_text(each["precision"])
+    return Text(f"{weight}{each['model']}, {each['workload']}{decoded} ({precision})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,10 +15,12 @@ import attrs
 from rich.text import Text
 
 from dse.evidence.agreement import GROUPS, Statistics, grouped, orderings, sets, statistics
+from dse.evidence.breakdown import told
+from dse.evidence.breakdown import worst as worst_of
 from dse.evidence.validate import Outcome, Validation
 from dse.report.figures import digits
 from dse.report.scatter import Mark, scatter
-from dse.report.terminal import Column, fitting, heading, note, table
+from dse.report.terminal import Column, fitting, heading, note, table, width
 
 BEGIN = "<!-- errors: written by `dse validate --markdown` -->"
 END = "<!-- end of errors -->"
@@ -41,8 +44,16 @@ def validation_document(validation: Validation) -> dict[str, Any]:
             {"id": o.row.id, "reason": o.reason, "metric": o.metric, "counted": not o.lacking}
             for o in validation.unpredicted
         ],
+        "worst": [_broken(o) for o in validation.outcomes if o.breakdown is not None],
         "summary": summary(validation),
     }
+
+
+def _broken(outcome: Outcome) -> dict[str, Any]:
+    """One of the worst outcomes: shares of its predicted time by operator group and by bound."""
+    made = outcome.breakdown
+    shares = {} if made is None else {"operators": made.operators, "bounds": made.bounds}
+    return _row(outcome) | shares
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
@@ -189,7 +200,8 @@ def _drawn(counted: Iterable[Outcome]) -> list[Any]:
     low, high = _RATIOS
     marks = []
     for outcome in counted:
-        if outcome.predicted is None or outcome.row.table == "memory" or outcome.predicted <= 0.0:
+        timed = outcome.row.table not in ("memory", "power")
+        if outcome.predicted is None or not timed or outcome.predicted <= 0.0:
             continue
         rate = "tokens_per_s" in outcome.metric
         ratio = outcome.predicted / outcome.measured
@@ -204,21 +216,44 @@ def _drawn(counted: Iterable[Outcome]) -> list[Any]:
 
 
 def _worst(counted: Sequence[Outcome], number: int) -> list[Any]:
-    """The predictions that are off by most factors, of those that are not apart if there are."""
-    mixed = [outcome for outcome in counted if not outcome.apart] or counted
-    found = [o for o in mixed if o.predicted is not None and o.predicted > 0.0]
-    found = sorted(found, key=lambda o: -abs(math.log(o.predicted / o.measured)))[:number]  # type: ignore[operator]
-    if not found:
-        return []
-    columns = [
-        Column("id", [o.row.id for o in found]),
-        Column("metric", [o.metric for o in found]),
-        Column("measured", [digits(o.measured) for o in found], right=True),
-        Column("predicted", [digits(o.predicted or 0.0) for o in found], right=True),
-        Column("ratio", [digits((o.predicted or 0.0) / o.measured, 3) for o in found], right=True),
-        Column("row", [cells_text(o) for o in found], fold=True),
+    """By table, the predictions that are off by most factors, and what they are made of.
+
+    Those that are apart are left out where a table has others.
+    """
+    parts: list[Any] = []
+    for name in dict.fromkeys(outcome.row.table for outcome in counted):
+        of_table = [outcome for outcome in counted if outcome.row.table == name]
+        found = worst_of([o for o in of_table if not o.apart] or of_table, number)
+        if found:
+            parts.append(heading(f"worst rows: {name}"))
+            parts += [Text(line) for outcome in found for line in _lines(outcome)]
+    return parts
+
+
+def _lines(outcome: Outcome) -> list[str]:
+    """One of the worst outcomes: both values, the run, what its predicted time is made of."""
+    predicted = outcome.predicted or 0.0
+    values = f"measured {digits(outcome.measured)}, predicted {digits(predicted)}"
+    lines = [
+        f"{outcome.row.id}: {outcome.metric} {values} "
+        f"({digits(predicted / outcome.measured, 3)} of it)",
+        *_wrapped(cells_text(outcome)),
     ]
-    return [heading("worst rows"), table(columns)]
+    if outcome.breakdown is not None:
+        if outcome.breakdown.operators:
+            lines += _wrapped(f"time, %: {told(outcome.breakdown.operators)}")
+        lines += _wrapped(f"bound by, %: {told(outcome.breakdown.bounds)}")
+    return lines
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        width(),
+        initial_indent="    ",
+        subsequent_indent="      ",
+        break_on_hyphens=False,
+    )
 
 
 def cells_text(outcome: Outcome) -> str:

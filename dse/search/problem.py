@@ -17,6 +17,7 @@ import numpy as np
 
 import dse
 from dse.errors import SpecError
+from dse.model.disaggregation import Disaggregated, disaggregate, sides
 from dse.model.evaluator import Evaluation, Question, evaluate
 from dse.model.programs import source_hash
 from dse.model.pytree import lower, stack
@@ -32,14 +33,28 @@ from dse.spec.values import Free
 PER_TOKEN = ("usd_per_mtok", "gco2e_per_mtok")
 """Metrics of a mix that are sums over workloads, weighted by their shares of tokens."""
 
-RATES = ("tokens_per_s", "tokens_per_s_per_chip", "tokens_per_usd", "tokens_per_joule", "mfu")
+RATES = ("tokens_per_s", "tokens_per_s_per_chip", "tokens_per_usd", "tokens_per_joule")
 """Metrics of a mix whose inverses are such sums: time, dollars, joules for a token."""
 
-WORST = {"tpot_s": np.max, "ttft_s": np.max, "step_time_s": np.max, "tokens_per_s_per_user": np.min}
+TIMED = ("mfu", "average_power_w", "usd_per_chip_hour", "capital", "operating")
+"""Metrics of a mix that are means over time: a workload takes its share of tokens over its rate."""
+
+WORST = {
+    "tpot_s": np.max,
+    "ttft_s": np.max,
+    "ttft_unqueued_s": np.max,
+    "step_time_s": np.max,
+    "tokens_per_s_per_user": np.min,
+    "goodput": np.min,
+}
 """Metrics of a mix that its worst workload gives."""
 
-PEAKS = ("average_power_w", "memory_used", "batch", "days", "training_usd", "training_mwh")
+PEAKS = ("memory_used", "batch", "days", "training_usd", "training_mwh")
 """Metrics of a mix that are largest over its workloads."""
+
+
+Found = Evaluation | Disaggregated
+"""What designs give under a workload, alone or with a system that decodes what they read."""
 
 
 @attrs.define(slots=False)
@@ -240,10 +255,25 @@ class StudyProblem:
         structure = jax.tree.structure(lower(fixed(self.study.system)))
         return jax.tree.unflatten(structure, columns)
 
-    def _evaluate(self, systems: System) -> list[Evaluation]:
-        return [evaluate(systems, question) for question in self._questions]
+    def _evaluate(self, systems: System) -> list[Found]:
+        each = zip(self.study.tasks, self._questions, self._answers, strict=True)
+        return [
+            disaggregate(systems, question, answer) if task.decoder else evaluate(systems, question)
+            for task, question, answer in each
+        ]
 
-    def _margins(self, found: list[Evaluation]) -> dict[str, np.ndarray]:
+    @cached_property
+    def _answers(self) -> tuple[Evaluation | None, ...]:
+        """How each workload's own system decodes; None where designs do."""
+        asked = zip(self.study.tasks, self._questions, strict=True)
+        return tuple(
+            evaluate(stack([lower(task.decoder)]), sides(question)[1])
+            if isinstance(task.decoder, System)
+            else None
+            for task, question in asked
+        )
+
+    def _margins(self, found: list[Found]) -> dict[str, np.ndarray]:
         """The least margin of each rule over all workloads; the study's own limits last."""
         margins = {
             name: np.min([each.margins[name] for each in found], axis=0)
@@ -254,7 +284,7 @@ class StudyProblem:
                 margins[constraint.text] = self._limit(constraint, found)
         return {name: np.asarray(value, np.float64) for name, value in margins.items()}
 
-    def _limit(self, constraint: Constraint, found: list[Evaluation]) -> np.ndarray:
+    def _limit(self, constraint: Constraint, found: list[Found]) -> np.ndarray:
         sign = 1.0 if constraint.upper else -1.0
         scale = abs(constraint.limit) or 1.0
         tasks = zip(found, self.study.tasks, strict=True)
@@ -265,10 +295,13 @@ class StudyProblem:
         ]
         return np.min([sign * (constraint.limit - v) / scale for v in values], axis=0)
 
-    def _mixed(self, found: list[Evaluation]) -> dict[str, np.ndarray]:
-        """Metrics of the mix of workloads, SI, float64."""
+    def _mixed(self, found: list[Found]) -> dict[str, np.ndarray]:
+        """Metrics of the mix of workloads, SI, float64; weights are shares of the tokens."""
         weights = np.asarray([task.weight for task in self.study.tasks])
         shares = (weights / weights.sum())[:, None]
+        rates = np.stack([np.asarray(each.metrics["tokens_per_s"], np.float64) for each in found])
+        times = shares / np.maximum(rates, 1e-300)
+        times = times / times.sum(axis=0)
         made = {}
         for name in METRICS:
             values = np.stack([np.asarray(each.metrics[name], np.float64) for each in found])
@@ -278,19 +311,28 @@ class StudyProblem:
                 made[name] = (shares * values).sum(axis=0)
             elif name in RATES:
                 made[name] = 1.0 / (shares / np.maximum(values, 1e-300)).sum(axis=0)
+            elif name in TIMED:
+                made[name] = (times * values).sum(axis=0)
             elif name in WORST:
                 made[name] = WORST[name](values, axis=0)
             else:
                 made[name] = values.max(axis=0) if name in PEAKS else values.mean(axis=0)
         return made
 
-    def _mapping(self, found: list[Evaluation], index: int) -> dict[str, Any]:
-        tasks = zip(self.study.tasks, found, strict=True)
-        return {
-            _label(task, self.study.tasks): each.mapping(index)
-            | {"batch": int(each.metrics["batch"][index])}
-            for task, each in tasks
-        }
+    def _mapping(self, found: list[Found], index: int) -> dict[str, Any]:
+        made = {}
+        for task, each in zip(self.study.tasks, found, strict=True):
+            label = _label(task, self.study.tasks)
+            if isinstance(each, Disaggregated):
+                made[f"{label}.prefill"] = _point(each.read, index)
+                made[f"{label}.decode"] = _point(each.answer, index)
+            else:
+                made[label] = _point(each, index)
+        return made
+
+
+def _point(found: Evaluation, index: int) -> dict[str, Any]:
+    return found.mapping(index) | {"batch": int(found.metrics["batch"][index])}
 
 
 def _over(path: str, parameters: Sequence[Parameter]) -> int | None:
@@ -332,8 +374,10 @@ def _task(task: Task) -> dict[str, Any]:
     return {
         "model": task.model.name,
         "workload": workload.name,
-        "phase": workload.phase,
+        # who both reads and decodes has a time to the first token as well
+        "phase": "serve" if task.decoder else workload.phase,
         "weight": task.weight,
+        **({"decode_system": getattr(task.decoder, "name", task.decoder)} if task.decoder else {}),
         "precision": {
             name: getattr(workload, name)
             for name in ("weights", "key_values", "activations", "communication")

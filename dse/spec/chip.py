@@ -88,6 +88,7 @@ class Chip(Named):
     )
     power: float = quantity("W", "published thermal design power; 0 derives it from the parts")
     power_cap: float = quantity("W", "power limit set on the chip; 0 for its design power")
+    mtbf: float = quantity("h", "mean time between failures; 0 for the facility's")
     announced: Announced = part(Announced, "published headline figures, for checks only")
 
     @derived("1")

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from dse.spec.fields import Named, count, number, quantity, spec
+from dse.spec.fields import Named, count, number, part, quantity, spec
 
 PRICE_BASES = ("at-cost", "design-partner", "merchant")
 
 
+@spec()
+class Reliability:
+    """How often parts stop a training job, and what a stop costs; mean times of 0: never.
+
+    A chip, host, switch or network with an `mtbf` of its own has that one instead.
+    """
+
+    chip: float = quantity("h", "mean time between failures of one accelerator, memory included")
+    host: float = quantity("h", "mean time between failures of one host")
+    network: float = quantity(
+        "h", "mean time between failures of one chip's card, cable, optics, share of switches"
+    )
+    switch: float = quantity("h", "mean time between failures of one scale-up switch chip")
+    restart: float = quantity("min", "from a failure until a job runs again, loading apart")
+    checkpoint_bandwidth: float = quantity(
+        "GB/s", "storage bandwidth of one host, for checkpoints", low=1.0, default=1e9
+    )
+
+
 @spec("facility")
 class Facility(Named):
-    """Power, capital, carbon of a data centre, and the margins of each price basis."""
+    """Power, capital, carbon, reliability of a data centre, and the margins of each price basis."""
 
     power_usage_effectiveness: float = number("facility power over IT power", low=1.0, high=5.0)
     energy_price: float = quantity("USD/kWh", "price of electricity")
@@ -24,7 +43,6 @@ class Facility(Named):
     maintenance: float = quantity("%/year", "spares and labour over server price", high=1.0)
     utilisation: float = number("share of its life in which a server earns", low=0.01)
     grid_carbon: float = quantity("g/kWh", "carbon of the electricity")
-    silicon_carbon: float = quantity("kg/cm2", "carbon of making a die, by area")
     package_carbon: float = quantity("g", "carbon of a package beyond its dies and memory")
     partner_margin: float = number(
         "price over cost of what a design partner makes", low=1.0, high=100.0
@@ -37,3 +55,4 @@ class Facility(Named):
     )
     dollar_year: float = count("year whose dollars the costs are in; 0 converts nothing", high=3000)
     inflation: float = number("growth of prices in a year, between two dollars", high=0.2)
+    reliability: Reliability = part(Reliability, "failures of training jobs, checkpoints")

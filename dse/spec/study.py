@@ -12,6 +12,7 @@ import attrs
 from dse import units
 from dse.errors import Finding, InputError, SpecError, nearest
 from dse.spec.catalog import STUDY, Catalog
+from dse.spec.decoder import decoder
 from dse.spec.document import (
     Document,
     Origin,
@@ -40,11 +41,16 @@ _KEYS = (
 
 @attrs.frozen(kw_only=True)
 class Task:
-    """One workload of a study: a model, what is asked, its share of the tokens."""
+    """One workload of a study: a model, what is asked, its share of the tokens.
+
+    `decoder` is the system that decodes while designs read the prompts (SAME: more of the design);
+    None: designs do both.
+    """
 
     model: LanguageModel
     workload: Workload
     weight: float = 1.0
+    decoder: System | str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -249,7 +255,7 @@ class _Reader:
 
     def _task(self, raw: Mapping[str, Any], index: str) -> Task | None:
         path = ("workloads", index)
-        self._known(path, raw, ("model", "workload", "weight"))
+        self._known(path, raw, ("model", "workload", "weight", "decode_system"))
         model = self._named(LanguageModel, (*path, "model"), raw.get("model"))
         workload = self._named(Workload, (*path, "workload"), raw.get("workload"))
         weight = raw.get("weight", 1.0)
@@ -259,7 +265,17 @@ class _Reader:
             return None
         if model is None or workload is None:
             return None
-        return Task(model=model, workload=workload, weight=float(weight))
+        second = self._decoder((*path, "decode_system"), workload, raw.get("decode_system"))
+        return Task(model=model, workload=workload, weight=float(weight), decoder=second)
+
+    def _decoder(self, path: Path, workload: Workload, raw: Any) -> System | str | None:
+        """What decodes: as the study says, else as the workload does."""
+        try:
+            name = workload.decode_system if raw is None else self._name(System, raw)
+            return decoder(attrs.evolve(workload, decode_system=name), self.catalog)
+        except InputError as error:
+            self._absorb(error, path)
+            return None
 
     def _objectives(self) -> Mapping[str, str]:
         raw = self._table("objectives")

@@ -90,6 +90,9 @@ def _workloads() -> Json:
             "properties": {
                 "model": _name("model", "the language model"),
                 "workload": _name("workload", "what is asked of it"),
+                "decode_system": _name(
+                    "system", 'decodes what designs read ("same": more of the design)'
+                ),
                 "weight": {"description": "share of the tokens, in any measure", **weight},
             },
             "additionalProperties": False,

@@ -39,6 +39,7 @@ class Switch:
     power: float = quantity("W", "power of one switch")
     latency: float = quantity("ns", "time through one switch")
     reduction: float = flag("the switch adds up operands of a collective in flight")
+    mtbf: float = quantity("h", "mean time between failures; 0 for the facility's")
 
 
 @spec()
@@ -67,6 +68,7 @@ class ScaleOut:
     outside: float = number("share of that power in switches and optics outside the racks")
     card_price: float = quantity("USD", "network cards, per chip; 0 has them in the price below")
     price: float = quantity("USD", "switches, cables and optics, per chip")
+    mtbf: float = quantity("h", "mean time between failures, per chip; 0 for the facility's")
 
 
 @spec()
@@ -78,6 +80,7 @@ class Host:
     memory: float = quantity("GB", "DRAM of one host; 0 has it in the price above")
     memory_price: float = quantity("USD/GB", "price of that DRAM")
     power: float = quantity("W", "power of one host")
+    mtbf: float = quantity("h", "mean time between failures; 0 for the facility's")
 
 
 @spec()

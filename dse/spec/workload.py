@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from dse.spec.fields import PRECISIONS, Named, count, flag, number, option, part, quantity, spec
+from dse.spec.fields import (
+    PRECISIONS,
+    Named,
+    count,
+    flag,
+    number,
+    option,
+    part,
+    quantity,
+    spec,
+    text,
+)
 
 PHASES = ("decode", "prefill", "serve", "pretrain")
+
+SAME = "same"
+"""The decode_system that is the system that reads the prompts, in chips of their own."""
 
 
 @spec()
@@ -57,6 +71,9 @@ class Workload(Named):
     prefix_hit: float = number("share of the prompt's tokens found in the cache", high=0.999)
     drafts: float = count("tokens that speculative decoding drafts for a step", high=64)
     acceptance: float = number("chance that a drafted token is accepted", high=0.999)
+    decode_system: str = text(
+        "system that decodes what another reads (phases decode, serve); same: one kind for both"
+    )
     pays_prefill: float = flag("the decode fleet's cost includes the prefill of its prompts")
     global_batch: float = count("sequences in one optimiser step", low=1, default=1.0)
     total_tokens: float = quantity("1", "tokens a training run sees", low=1.0, high=1e18)
@@ -66,6 +83,10 @@ class Workload(Named):
     activations: Any = option(PRECISIONS, "precision of matrix operands", default="bf16")
     communication: Any = option(PRECISIONS, "precision of what crosses links", default="bf16")
     frozen: float = flag("training changes adapters of negligible size only (LoRA)")
+    others: Any = option(
+        ("same", *PRECISIONS),
+        "precision of weights and operands outside routed experts, where it is not the experts'",
+    )
 
 
 @spec("software")
@@ -115,4 +136,13 @@ class Software(Named):
     gathers: float = count("collectives that exchange one layer between replicas", default=1.0)
     attention_backward: float = number(
         "share of the array's peak in attention's backward pass; 0 for attention's own"
+    )
+    attention_cells: float = count(
+        "multiply-accumulates that attention's instructions start in a core and cycle; 0 for all"
+    )
+    early_stop: float = flag(
+        "full recomputation leaves out a layer's last product, whose result nothing needs"
+    )
+    experts: float = number(
+        "share of the array's peak in products of routed experts; 0 for matrix's own"
     )
