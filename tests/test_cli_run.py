@@ -177,12 +177,15 @@ def test_another_seed_is_an_error_that_names_fresh(
 
 
 def test_method_budget_and_folder_can_be_given(tmp_path: Path) -> None:
-    """-o is the run's folder as it is; exact evaluates the whole space."""
+    """-o is the run's folder as it is; exact evaluates the whole space but for what it prunes."""
     folder = tmp_path / "here"
     study = write(tmp_path)
     result = dse("run", study, "--method", "exact", "-o", str(folder), "--json")
     assert result.exit_code == 0
-    assert json.loads(result.stdout)["certificate"]["evaluated"] == 75
+    certificate = json.loads(result.stdout)["certificate"]
+    assert certificate["evaluated"] + sum(certificate["pruned"].values()) == 75
+    assert certificate["evaluated"] > 0 < len(certificate["pruned"])
+    assert certificate["complete"]
     assert (folder / "run.json").exists()
 
 

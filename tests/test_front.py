@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dse.search.front import Archive, hypervolume, non_dominated, normalise, to_maximise
+from dse.search.front import (
+    Archive,
+    distance,
+    hypervolume,
+    joining_price,
+    knee,
+    non_dominated,
+    normalise,
+    reached_by,
+    thin,
+    to_maximise,
+)
 
 
 def brute(values: np.ndarray, feasible: np.ndarray) -> np.ndarray:
@@ -114,3 +125,56 @@ def test_hypervolume_grows_with_every_point_of_a_front() -> None:
     ideal, nadir = values.max(axis=0), values.min(axis=0)
     volumes = [hypervolume(values[: n + 1], ideal, nadir) for n in range(4)]
     assert np.all(np.diff(volumes) > 0.0)
+
+
+def test_the_knee_is_farthest_from_the_chord() -> None:
+    """Of a bent front the bend; a straight one (in logarithms) and two points have none."""
+    bent = np.array([[1.0, 100.0], [50.0, 60.0], [100.0, 1.0]])
+    straight = np.array([[1.0, 100.0], [10.0, 10.0], [100.0, 1.0]])
+    assert knee(bent) == 1
+    assert knee(straight) is None
+    assert knee(bent[:2]) is None
+
+
+def test_distance_is_the_factor_by_which_all_objectives_must_improve() -> None:
+    """Half of a front point in both is 100 % inside; beyond it is negative; costs count alike."""
+    front = np.array([[8.0, 2.0], [4.0, 4.0]])
+    assert distance(front, np.array([2.0, 2.0])) == pytest.approx(1.0)
+    assert distance(front, np.array([4.0, 4.0])) == pytest.approx(0.0)
+    assert distance(front, np.array([8.0, 8.0])) == pytest.approx(-0.5)
+    costs = to_maximise(np.array([[8.0, 2.0]]), ("max", "min"))
+    assert distance(costs, np.array([8.0 / 1.07, -2.0 * 1.07])) == pytest.approx(0.07)
+    assert math.isnan(distance(front[:0], front[0]))
+    assert math.isnan(distance(front, np.array([0.0, 1.0])))
+
+
+def test_a_reference_is_led_to_the_front_by_the_fewest_changes() -> None:
+    """Of the points that are nowhere worse the one with most in common."""
+    designs = [["a", 1, 5], ["b", 1, 3], ["a", 1, 3]]
+    values = np.array([[5.0, 5.0], [4.0, 6.0], [9.0, 1.0]])
+    assert reached_by(designs, values, ["b", 2, 3], np.array([3.0, 3.0])) == 1
+    assert reached_by(designs, values, ["b", 2, 3], np.array([10.0, 3.0])) is None
+
+
+def test_a_thinned_front_stands_for_the_whole() -> None:
+    """Every row is within the tolerance of one that is kept; none is kept in vain."""
+    t = np.linspace(0.0, 1.0, 101)
+    front = np.column_stack([np.exp(t), np.exp(1.0 - t)])
+    kept = thin(front, 0.1)
+    scaled = normalise(front)
+    near = (scaled[None, kept] <= scaled[:, None] + 0.1 + 1e-9).all(axis=2)
+    assert near.any(axis=1).all()
+    assert 8 <= len(kept) <= 12
+    assert len(thin(front[:0], 0.1)) == 0
+
+
+def test_the_price_at_which_a_reference_joins_the_front() -> None:
+    """Twice as dear as the cheapest that is as frugal: at half its price; the best is there."""
+    front = np.array([[8.0, 2.0], [4.0, 4.0]])
+    money = np.array([True, False])
+    assert joining_price(front, np.array([2.0, 3.0]), money) == pytest.approx(0.5)
+    assert joining_price(front, np.array([2.0, 2.0]), money) == pytest.approx(0.25)
+    assert joining_price(front, np.array([1.0, 5.0]), money) == 1.0
+    costs = np.array([[-2.0, 4.0]])
+    assert joining_price(costs, np.array([-6.0, 4.0]), money) == pytest.approx(1 / 3)
+    assert math.isnan(joining_price(front, np.array([2.0, 2.0]), np.array([False, False])))

@@ -153,7 +153,7 @@ def test_defaults_are_stated_once(folder: Folder) -> None:
     head = "\n".join(line for line in HEAD.splitlines() if "references" not in line)
     study = read(folder, f"{head}\n{TASKS}{SPACE}")
     assert (study.references, study.constraints) == ((), ())
-    assert (study.method, study.budget, study.seed) == ("nsga2", 2000, 0)
+    assert (study.method, study.budget, study.seed) == ("hybrid", 2000, 0)
 
 
 FAULTS: dict[str, tuple[str, str, str, str, str]] = {

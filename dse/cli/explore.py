@@ -22,12 +22,47 @@ RUNS = "runs"
 
 @click.command("run", short_help="Search a study for its best designs.")
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
-@click.option("--method", metavar="NAME", help="nsga2, random or exact; default: the study's.")
+@click.option(
+    "--method",
+    metavar="NAME",
+    help="hybrid, gradient, nsga2, tpe (some 20 designs a second: up to 2,000), qmc, random or "
+    "exact; default: the study's.",
+)
 @click.option(
     "--budget", type=click.IntRange(min=1), help="Designs to evaluate; default: the study's."
 )
 @click.option(
     "--seed", type=click.IntRange(min=0), help="Where random choices start; default: the study's."
+)
+@click.option(
+    "--cluster",
+    metavar="ADDR",
+    default="",
+    help="Sweep (method exact) on local:N workers of this machine, or a scheduler's "
+    "tcp://HOST:PORT.",
+)
+@click.option(
+    "--warm-start", metavar="RUN", help="Begin with the front of another run, mapped by path."
+)
+@click.option(
+    "--storage",
+    metavar="URL",
+    help="Where the Optuna study is kept: sqlite:///FILE for one process, or "
+    "postgresql://HOST/NAME, where all that name it search together.  "
+    "[default: optuna.log in the run's folder]",
+)
+@click.option("--no-mirror", is_flag=True, help="Keep no Optuna study beside the log.")
+@click.option(
+    "--goal",
+    metavar="EXPR",
+    help='Find the one design that meets a target: "tokens_per_usd >= 1.3 * gb200-nvl72".',
+)
+@click.option(
+    "--prefer",
+    type=click.Choice(["cheapest", "least-changed"]),
+    default="cheapest",
+    show_default=True,
+    help="Which of the designs that meet the goal.",
 )
 @click.option("--fresh", is_flag=True, help="Set a run that is there aside and begin anew.")
 @click.option(
@@ -49,6 +84,12 @@ def run_command(
     method: str | None,
     budget: int | None,
     seed: int | None,
+    cluster: str,
+    warm_start: str | None,
+    storage: str | None,
+    no_mirror: bool,
+    goal: str | None,
+    prefer: str,
     fresh: bool,
     as_json: bool,
     folder: str | None,
@@ -63,13 +104,38 @@ def run_command(
     \b
     dse run trainium4-decode
     dse run trainium4-decode --budget 20000
+    dse run trainium4-decode --goal "tokens_per_usd >= 1.3 * gb200-nvl72"
+    dse run trainium4-decode --storage postgresql://me@host/studies
     """
+    from dse.search.attach import Attachment
+    from dse.search.record import load
     from dse.spec.study import load_study
 
     catalogue = catalogue_of(specs)
     loaded = [load_study(name, catalogue, settings) for name in studies]
-    asked = {"method": method, "budget": budget, "seed": seed, "fresh": fresh}
-    datas = [_searched(each, _folder(each.name, folder, len(loaded)), asked) for each in loaded]
+    attached = Attachment(url=storage, mirror=not no_mirror)
+    warm = None if warm_start is None else load(_place(warm_start))
+    asked: dict[str, Any] = {
+        "method": method,
+        "budget": budget,
+        "seed": seed,
+        "cluster": cluster,
+        "fresh": fresh,
+    }
+    asked |= {"warm_start": warm, "attached": attached}
+    if goal is not None:
+        from dse.cli.goal import answered, show
+        from dse.errors import UsageError
+
+        if len(loaded) > 1 or cluster or warm_start:
+            raise UsageError("--goal takes one study, and neither --cluster nor --warm-start")
+        place = _folder(f"{loaded[0].name}-goal", folder, 1)
+        show(answered(loaded[0], goal, prefer, place, asked), Output(as_json=as_json, file="-"))
+        return
+    places = [_folder(each.name, folder, len(loaded)) for each in loaded]
+    if folder is None and storage is not None:
+        places = [attached.own_folder(place) for place in places]
+    datas = [_searched(*each, asked) for each in zip(loaded, places, strict=True)]
     _show(datas, Output(as_json=as_json, file="-"))
 
 
@@ -88,6 +154,8 @@ def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
     method = asked["method"] or study.method
     budget = asked["budget"] or study.budget
     seed = study.seed if asked["seed"] is None else asked["seed"]
+    if method == "tpe" and budget > 2_000:
+        warn("tpe proposes some 20 designs a second, fewer as the log grows: nsga2 takes 500")
     try:
         with reporting(study.name) as report:
             problem = StudyProblem(study)
@@ -98,7 +166,10 @@ def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
                 seed,
                 folder,
                 fresh=asked["fresh"],
+                cluster=asked["cluster"],
                 initial=problem.initial,
+                warm_start=asked["warm_start"],
+                attached=asked["attached"],
                 on_progress=report.update,
             )
     except KeyboardInterrupt:
@@ -106,7 +177,9 @@ def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
             warn(f"\nWhat was reported is kept in {folder}; the same command resumes.")
         raise
     warn(
-        f"{study.name}: {result.evaluated:,} designs evaluated, {result.feasible:,} feasible, "
+        f"{study.name}: {result.evaluated:,} designs evaluated, "
+        f"{f'{result.pruned:,} pruned before, ' if result.pruned else ''}"
+        f"{result.feasible:,} feasible, "
         f"{len(result.front):,} on the front; in {folder}"
     )
     return load(folder)

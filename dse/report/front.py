@@ -58,7 +58,7 @@ def front_view(problem: Mapping[str, Any], document: Document, limit: int) -> li
         parts.append(note(f"{left_out:,} more designs on the front: --limit 0 shows all"))
     parts += _common(problem, document)
     parts += _plot(problem, document, letters)
-    parts += _references(document["references"], letters)
+    parts += _references(problem, document, letters)
     return [*parts, Text(""), note(certificate_text(document["certificate"]))]
 
 
@@ -213,10 +213,48 @@ def _title(name: str) -> str:
     return f"{name.replace('_', ' ')}" + (f", {unit}" if unit else "")
 
 
-def _references(references: Sequence[Document], letters: list[str]) -> list[Any]:
-    if not references:
-        return []
-    return [Text(""), *(_reference(letter, r) for letter, r in _zip(letters, references))]
+def _references(problem: Mapping[str, Any], document: Document, letters: list[str]) -> list[Any]:
+    references = document["references"]
+    bends = [p["id"] for p in document["points"] if p.get("knee")]
+    parts: list[Any] = [Text("")] if references or bends else []
+    parts += [note(f"The front bends most at design {bend} of the log.") for bend in bends]
+    for letter, reference in _zip(letters, references):
+        parts.append(_reference(letter, reference))
+        said = _inside(problem, reference)
+        parts += [note(f"  {said}")] if said else []
+    return parts
+
+
+def _inside(problem: Mapping[str, Any], reference: Document) -> str:
+    """How far a reference stands inside the front, and what would bring it there."""
+    share = reference.get("distance")
+    if share is None:
+        return ""
+    if share <= 0.0:
+        return f"{percent(-share)} beyond the front" if share < 0.0 else "on the front"
+    said = f"{percent(share)} inside the front"
+    joins = reference.get("joins_at")
+    if joins is not None:
+        said += f", joins it at {joins['usd_per_chip_hour']:.3g} USD/h a chip"
+    changes = reference.get("changes")
+    if not changes or not changes["parameters"]:
+        return said
+    listed = changes["parameters"]
+    names = ", ".join(
+        f"{each['path']} {_shown(problem, each['path'], each['from'])} to "
+        f"{_shown(problem, each['path'], each['to'])}"
+        for each in listed
+    )
+    number = "this change reaches" if len(listed) == 1 else f"these {len(listed)} changes reach"
+    return f"{said}; {number} design {changes['point']} of it: {names}"
+
+
+def _shown(problem: Mapping[str, Any], path: str, value: Any) -> str:
+    parameter = next(p for p in problem["parameters"] if p["path"] == path)
+    if isinstance(value, (int, float)):
+        unit = parameter["unit"]
+        return in_unit(value, unit) + (f" {unit}" if unit not in ("", "1") else "")
+    return str(value)
 
 
 def _reference(letter: str, reference: Document) -> Text:
@@ -231,18 +269,21 @@ def _reference(letter: str, reference: Document) -> Text:
 def certificate_text(certificate: Mapping[str, Any]) -> str:
     """How much of the space the front rests on."""
     space, evaluated = certificate["space"], certificate["evaluated"]
-    share = certificate["distinct"] / space
-    part = "all" if certificate["distinct"] >= space else percent(share)
+    pruned = certificate["pruned"]
+    decided = certificate["distinct"] + sum(pruned.values())
+    part = "all" if decided >= space else percent(decided / space)
+    rules = ", ".join(f"{number:,} by {rule}" for rule, number in pruned.items())
+    before = f"{sum(pruned.values()):,} pruned before ({rules}), " if pruned else ""
     return (
         f"{evaluated:,} designs evaluated, {certificate['distinct']:,} distinct, "
-        f"{part} of {space:,}; method {certificate.get('method', '-')}, "
+        f"{before}{part} of {space:,}; method {certificate.get('method', '-')}, "
         f"seed {certificate.get('seed', '-')}, hash {certificate['hash']}"
     )
 
 
 def unmet(data: Any) -> str:
     """Why a run has no feasible design: the rules that fail most, and the nearest design."""
-    name, number = data.problem["study"], len(data.levels)
+    name, number = data.problem["study"], data.counts.decided
     if not number:
         return f"{name}: nothing was evaluated yet"
     broken = list(violations(data).items())[:5]

@@ -33,7 +33,11 @@ def summary(progress: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as 12 s, 3:04 or 1:02:03."""
+    """Seconds as 12 s, 3:04 or 1:02:03; what lasts longer than a week in days or years."""
+    if seconds > 365.25 * 86400.0:
+        return f"{digits(seconds / (365.25 * 86400.0), 3)} years"
+    if seconds > 7 * 86400.0:
+        return f"{seconds / 86400.0:.0f} days"
     whole = int(seconds + 0.5)
     if whole < 60:
         return f"{whole} s"

@@ -18,7 +18,7 @@ from optuna.samplers import NSGAIISampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-_DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
+DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 
 
 class _PoolSampler(NSGAIISampler):
@@ -69,8 +69,8 @@ def breed(
     """
     distributions = _distributions(sizes, ordered)
     sampler = _PoolSampler(distributions, min(population, len(levels)), seed)
-    directions = [_DIRECTIONS[sense] for sense in senses]
-    with _quiet():
+    directions = [DIRECTIONS[sense] for sense in senses]
+    with quiet():
         study = optuna.create_study(sampler=sampler, directions=directions)
         study.add_trials(_finished(distributions, levels, objectives, margins))
         elite = sorted(trial.number for trial in sampler.get_parent_population(study, 1))
@@ -112,7 +112,7 @@ def _row(trial: Trial, width: int) -> list[Any]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Optuna's level of logging is one for the process: lowered here, restored after."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))

@@ -7,9 +7,10 @@ are replaced as a whole or not at all. The lock dies with its process.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -129,6 +130,28 @@ def lock(folder: Path) -> int:
         os.close(held)
         refuse("cannot lock the run folder", path, error)
     return held
+
+
+def held(folder: Path) -> bool:
+    """Whether a run that goes on now holds the folder."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def numbered(place: Path) -> Iterator[Path]:
+    """The folder, then NAME.2, NAME.3, ... beside it."""
+    yield place
+    for number in itertools.count(2):
+        yield place.with_name(f"{place.name}.{number}")
 
 
 def _refuse_foreign(folder: Path) -> None:

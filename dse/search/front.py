@@ -114,3 +114,82 @@ class Archive:
     def hypervolume(self) -> float:
         """The volume against this front's own ideal and nadir: it may fall as the front grows."""
         return hypervolume(self.values)
+
+
+def thin(values: np.ndarray, tolerance: float) -> np.ndarray:
+    """The indices of rows of a front [n, k] that stand for all others within `tolerance`.
+
+    Epsilon-dominance (Laumanns et al., Evolutionary Computation 10, 2002): a row is left out if
+    one that is kept is at most `tolerance` of the front's width worse in every objective. The best
+    in the first objective comes first.
+    """
+    scaled = normalise(values) if len(values) else np.zeros((0, 1))
+    kept: list[int] = []
+    for index in np.argsort(scaled[:, 0], kind="stable"):
+        if not kept or np.all(np.any(scaled[kept] > scaled[index] + tolerance, axis=1)):
+            kept.append(int(index))
+    return np.array(kept, dtype=int)
+
+
+def knee(values: np.ndarray) -> int | None:
+    """The row of a front [n, k] farthest beyond the plane through its best in each objective.
+
+    In normalised objectives (see `normalise`) the plane is where they sum to what they sum to at
+    the ends; with two objectives it is the chord (Das, Structural Optimization 18, 1999). None for
+    fewer than three rows, and where no row stands beyond it.
+    """
+    if len(values) < 3 or values.shape[1] < 2:
+        return None
+    scaled = normalise(values)
+    ends = scaled[scaled.argmin(axis=0)].sum(axis=1).min()
+    depth = ends - scaled.sum(axis=1)
+    best = int(np.argmax(depth))
+    return best if depth[best] > 1e-9 else None
+
+
+def distance(values: np.ndarray, one: np.ndarray) -> float:
+    """How far `one` [k] stands inside a front [n, k], as a share: 0.07 is 7 % inside.
+
+    The least factor, less one, by which all its objectives must improve to reach the front: the
+    multiplicative epsilon indicator (Zitzler et al., IEEE Trans. Evol. Comp. 7, 2003). Negative
+    where it stands beyond; nan for an empty front and where an objective has no logarithm.
+    """
+    rows = np.vstack([np.asarray(one, dtype=float)[None, :], values])
+    signed = np.all(rows > 0.0, axis=0) | np.all(rows < 0.0, axis=0)
+    if len(values) == 0 or not np.all(signed) or not np.all(np.isfinite(rows)):
+        return float("nan")
+    scaled = _logarithmic(rows)
+    return float(np.expm1((scaled[1:] - scaled[0]).min(axis=1).max()))
+
+
+def reached_by(
+    designs: Sequence[Sequence[object]],
+    values: np.ndarray,
+    design: Sequence[object],
+    one: np.ndarray,
+) -> int | None:
+    """The row of a front nearest to `design` of those at least as good as `one` [k] throughout.
+
+    `designs` are n rows of parameter values; the nearest changes fewest. None if no row is as good.
+    """
+    better = np.flatnonzero(np.all(values >= one, axis=1))
+    if not len(better):
+        return None
+    changed = [sum(a != b for a, b in zip(designs[int(i)], design, strict=True)) for i in better]
+    return int(better[int(np.argmin(changed))])
+
+
+def joining_price(values: np.ndarray, one: np.ndarray, money: np.ndarray) -> float:
+    """The factor on its costs below which `one` [k] would join a front [n, k].
+
+    `money` [k] marks objectives in proportion to costs (negative values) or to their inverse
+    (positive values); both improve by the same factor as costs fall. 1 where it stands on the front
+    or beyond; nan where no price helps, and where an objective has no logarithm.
+    """
+    beaten = values[np.all(values[:, ~money] >= one[~money], axis=1)]
+    if not len(beaten):
+        return 1.0
+    if not money.any():
+        return float("nan")
+    inside = distance(beaten[:, money], one[money])
+    return float(1.0 / (1.0 + max(inside, 0.0)))

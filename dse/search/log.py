@@ -18,6 +18,7 @@ import attrs
 import numpy as np
 
 from dse.search import folder as places
+from dse.search.counts import Counts
 from dse.search.protocol import Evaluations
 
 
@@ -25,7 +26,9 @@ from dse.search.protocol import Evaluations
 class Batch:
     """One line of the log: designs [n, p] of a generation, their parents, what they attain.
 
-    `parents` are indices of designs in the log, counted from 0 over all batches.
+    `parents` are indices of designs in the log, counted from 0 over all batches. Where a batch
+    holds not all designs that it decided, `counts` tells of all: a chunk of a sweep keeps only what
+    is of its front.
     """
 
     number: int
@@ -33,6 +36,14 @@ class Batch:
     parents: tuple[int, ...]
     levels: np.ndarray
     evaluations: Evaluations
+    counts: Counts | None = None
+
+    @property
+    def counted(self) -> Counts:
+        """What this batch adds to the counts of the run."""
+        if self.counts is not None:
+            return self.counts
+        return Counts(evaluated=len(self.levels), feasible=int(self.evaluations.feasible.sum()))
 
     def encode(self) -> bytes:
         """The line; floats are written so that they read back exactly."""
@@ -45,8 +56,10 @@ class Batch:
             "objectives": np.asarray(found.objectives, dtype=float).tolist(),
             "margins": np.asarray(found.margins, dtype=float).tolist(),
             "metrics": {name: _finite(values) for name, values in found.metrics.items()},
-            "mapping": found.mapping,
+            "mapping": list(found.mapping),
         }
+        if self.counts is not None:
+            data["counts"] = attrs.asdict(self.counts)
         return json.dumps(data, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
     @classmethod
@@ -65,6 +78,7 @@ class Batch:
                 },
                 mapping=list(data["mapping"]),
             ),
+            counts=Counts.read(data["counts"]) if "counts" in data else None,
         )
         _check_columns(batch)
         return batch
@@ -75,9 +89,11 @@ def _check_columns(batch: Batch) -> None:
     found = batch.evaluations
     tables = (batch.levels, found.objectives, found.margins)
     columns: tuple[Sized, ...] = (*tables, *found.metrics.values(), found.mapping)
-    if {len(column) for column in columns} != {len(batch.levels)} or len(batch.levels) == 0:
+    if {len(column) for column in columns} != {len(batch.levels)}:
         raise ValueError("its columns differ in length")
-    if any(table.ndim != 2 for table in tables):
+    if len(batch.levels) == 0 and batch.counts is None:
+        raise ValueError("it has no designs")
+    if any(table.ndim != 2 for table in tables if len(table)):
         raise ValueError("its rows differ in length")
 
 

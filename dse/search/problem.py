@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import jax
@@ -21,37 +21,19 @@ from dse.model.disaggregation import Disaggregated, disaggregate, sides
 from dse.model.evaluator import Evaluation, Question, evaluate
 from dse.model.programs import source_hash
 from dse.model.pytree import lower, stack
+from dse.model.screen import MEMORY, screen
+from dse.search.mix import mixed
 from dse.search.protocol import Evaluations, Parameter
 from dse.search.space import space_size
 from dse.spec.fields import Leaf
-from dse.spec.metrics import LATENCIES, METRICS
+from dse.spec.metrics import LATENCIES
 from dse.spec.space import Need, bind, current, fixed, leaf_at, look_up, needs, parameters
 from dse.spec.study import Constraint, Study, Task
 from dse.spec.system import System
 from dse.spec.values import Free
 
-PER_TOKEN = ("usd_per_mtok", "gco2e_per_mtok")
-"""Metrics of a mix that are sums over workloads, weighted by their shares of tokens."""
-
-RATES = ("tokens_per_s", "tokens_per_s_per_chip", "tokens_per_usd", "tokens_per_joule")
-"""Metrics of a mix whose inverses are such sums: time, dollars, joules for a token."""
-
-TIMED = ("mfu", "average_power_w", "usd_per_chip_hour", "capital", "operating")
-"""Metrics of a mix that are means over time: a workload takes its share of tokens over its rate."""
-
-WORST = {
-    "tpot_s": np.max,
-    "ttft_s": np.max,
-    "ttft_unqueued_s": np.max,
-    "step_time_s": np.max,
-    "tokens_per_s_per_user": np.min,
-    "goodput": np.min,
-}
-"""Metrics of a mix that its worst workload gives."""
-
-PEAKS = ("memory_used", "batch", "days", "training_usd", "training_mwh")
-"""Metrics of a mix that are largest over its workloads."""
-
+if TYPE_CHECKING:
+    from dse.search.relaxation import StudyRelaxation
 
 Found = Evaluation | Disaggregated
 """What designs give under a workload, alone or with a system that decodes what they read."""
@@ -146,8 +128,33 @@ class StudyProblem:
             objectives=np.stack([metrics[name] for name in self.objectives], axis=1),
             margins=np.stack(list(margins.values()), axis=1),
             metrics=metrics,
-            mapping=[self._mapping(found, index) for index in range(len(levels))],
+            mapping=_Mappings(self, found, len(levels)),
         )
+
+    def screen(self, levels: np.ndarray) -> dict[str, np.ndarray]:
+        """Margins [n], by rule, that [n, p] level indices have whatever the operating point.
+
+        Where one is negative the rule's margin is negative in `evaluate` too, but for rounding.
+        """
+        systems = self._stacked(levels)
+        margins: dict[str, np.ndarray] = {}
+        for task, question in zip(self.study.tasks, self._questions, strict=True):
+            found, metrics = screen(systems, question)
+            weights = found.pop(MEMORY)
+            margins |= found
+            if task.decoder is not None:
+                # figures and memory are those of two systems together
+                continue
+            margins[MEMORY] = np.minimum(margins.get(MEMORY, np.inf), weights)
+            for limit in self.study.constraints:
+                if limit.metric in metrics and limit.workload in ("", task.workload.name):
+                    margins[limit.text] = _room(limit, metrics[limit.metric])
+        known = {rule: margins[rule] for rule in self.rules if rule in margins}
+        # what a designer would change first names the reason
+        return {rule: known[rule] for rule in sorted(known, key=lambda rule: rule == MEMORY)}
+
+    def __reduce__(self) -> tuple[type[StudyProblem], tuple[Study]]:
+        return type(self), (self.study,)
 
     def describe(self) -> dict[str, Any]:
         """What a reader of the run folder needs, references evaluated."""
@@ -285,39 +292,17 @@ class StudyProblem:
         return {name: np.asarray(value, np.float64) for name, value in margins.items()}
 
     def _limit(self, constraint: Constraint, found: list[Found]) -> np.ndarray:
-        sign = 1.0 if constraint.upper else -1.0
-        scale = abs(constraint.limit) or 1.0
         tasks = zip(found, self.study.tasks, strict=True)
         values = [
             each.metrics[constraint.metric]
             for each, task in tasks
             if constraint.workload in ("", task.workload.name)
         ]
-        return np.min([sign * (constraint.limit - v) / scale for v in values], axis=0)
+        return np.min([_room(constraint, value) for value in values], axis=0)
 
     def _mixed(self, found: list[Found]) -> dict[str, np.ndarray]:
         """Metrics of the mix of workloads, SI, float64; weights are shares of the tokens."""
-        weights = np.asarray([task.weight for task in self.study.tasks])
-        shares = (weights / weights.sum())[:, None]
-        rates = np.stack([np.asarray(each.metrics["tokens_per_s"], np.float64) for each in found])
-        times = shares / np.maximum(rates, 1e-300)
-        times = times / times.sum(axis=0)
-        made = {}
-        for name in METRICS:
-            values = np.stack([np.asarray(each.metrics[name], np.float64) for each in found])
-            if len(found) == 1:
-                made[name] = values[0]
-            elif name in PER_TOKEN:
-                made[name] = (shares * values).sum(axis=0)
-            elif name in RATES:
-                made[name] = 1.0 / (shares / np.maximum(values, 1e-300)).sum(axis=0)
-            elif name in TIMED:
-                made[name] = (times * values).sum(axis=0)
-            elif name in WORST:
-                made[name] = WORST[name](values, axis=0)
-            else:
-                made[name] = values.max(axis=0) if name in PEAKS else values.mean(axis=0)
-        return made
+        return mixed([each.metrics for each in found], [task.weight for task in self.study.tasks])
 
     def _mapping(self, found: list[Found], index: int) -> dict[str, Any]:
         made = {}
@@ -329,6 +314,36 @@ class StudyProblem:
             else:
                 made[label] = _point(each, index)
         return made
+
+    @cached_property
+    def relaxed(self) -> StudyRelaxation | None:
+        """The study between its levels; None where another system decodes for a workload."""
+        from dse.search.relaxation import StudyRelaxation
+
+        decodes = any(task.decoder for task in self.study.tasks)
+        return None if decodes else StudyRelaxation(self)
+
+
+class _Mappings(Sequence[dict[str, Any]]):
+    """The mappings of designs, each made when it is asked for: a sweep keeps very few."""
+
+    def __init__(self, problem: StudyProblem, found: list[Found], number: int) -> None:
+        self._made = partial(problem._mapping, found)
+        self._number = number
+
+    def __len__(self) -> int:
+        return self._number
+
+    def __getitem__(self, index: Any) -> Any:
+        places = range(self._number)[index]
+        return [*map(self._made, places)] if isinstance(index, slice) else self._made(places)
+
+
+def _room(constraint: Constraint, values: np.ndarray) -> np.ndarray:
+    """Relative margins [n] of a limit of the study."""
+    sign = 1.0 if constraint.upper else -1.0
+    scale = abs(constraint.limit) or 1.0
+    return np.asarray(sign * (constraint.limit - values) / scale)
 
 
 def _point(found: Evaluation, index: int) -> dict[str, Any]:

@@ -35,22 +35,37 @@ class Evaluations:
 
     `objectives` [n, k] are in their own sense (see `Problem.senses`) and finite. `margins` [n, c]
     are the relative margins of the rules, at least 0 where a rule holds, finite. `metrics` maps a
-    name to [n] values, which may be infinite or nan. `mapping` holds n JSON-ready dicts.
+    name to [n] values, which may be infinite or nan. `mapping` holds n JSON-ready dicts, made when
+    they are asked for.
     """
 
     objectives: np.ndarray
     margins: np.ndarray
     metrics: dict[str, np.ndarray] = attrs.field(factory=dict)
-    mapping: list[dict[str, Any]] = attrs.field(factory=list)
+    mapping: Sequence[dict[str, Any]] = attrs.field(factory=list)
 
     @property
     def feasible(self) -> np.ndarray:
         """[n] True where every rule holds."""
         return np.asarray(np.all(self.margins >= 0.0, axis=1))
 
+    def rows(self, indices: np.ndarray) -> Evaluations:
+        """Some rows, in the order of their indices."""
+        return Evaluations(
+            objectives=np.asarray(self.objectives)[indices],
+            margins=np.asarray(self.margins)[indices],
+            metrics={name: np.asarray(values)[indices] for name, values in self.metrics.items()},
+            mapping=[self.mapping[int(index)] for index in indices],
+        )
+
 
 class Problem(Protocol):
-    """A finite mixed space with objectives and rules; `evaluate` must be deterministic."""
+    """A finite mixed space with objectives and rules; `evaluate` must be deterministic.
+
+    A problem may have a method `screen`, which takes [n, p] level indices and gives, by rule, the
+    margins [n] that it can tell far more cheaply than `evaluate`: where one is negative, the
+    rule's margin is negative in the evaluation as well.
+    """
 
     @property
     def name(self) -> str: ...

@@ -1,4 +1,4 @@
-"""Reading a run folder: everything that was logged, as arrays.
+"""Reading a run folder: every design that was logged, as arrays, and the counts of all.
 
 The run may still be going on, in this process or another: nothing is locked and nothing changed.
 """
@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 
 from dse.errors import RunError
+from dse.search.counts import Counts
 from dse.search.folder import SETTINGS, fail, read_settings
 from dse.search.front import non_dominated, to_maximise
 from dse.search.log import read_batches
@@ -28,6 +29,9 @@ STORED = (
 class RunData:
     """Everything that a run logged, in the order of evaluation.
 
+    Of an exact run these are the designs that were on its front when they were found; `counts`
+    tells of all that it decided.
+
     `settings` is what `run.json` holds; `problem` in it is what `Problem.describe` gave. `levels`
     [n, p], `objectives` [n, k] in their own senses, `margins` [n, c], each of `metrics` [n].
     """
@@ -39,6 +43,25 @@ class RunData:
     margins: np.ndarray
     metrics: dict[str, np.ndarray]
     mapping: list[dict[str, Any]]
+    counts: Counts
+
+    @property
+    def swept(self) -> bool:
+        """Whether the run goes through the whole space and keeps its front alone."""
+        return bool(self.settings["method"] == "exact")
+
+    @property
+    def distinct(self) -> int:
+        """How many different designs were evaluated."""
+        return self.counts.evaluated if self.swept else len(np.unique(self.levels, axis=0))
+
+    @property
+    def broken(self) -> dict[str, int]:
+        """How many of the designs decided are known to break each rule; the most broken first."""
+        columns = (self.margins < 0.0).sum(axis=0).tolist()
+        rules = zip(self.settings["rules"], columns, strict=True)
+        counted = self.counts.broken.items() if self.swept else rules
+        return {r: n for r, n in sorted(counted, key=lambda each: -each[1]) if n}
 
     @property
     def problem(self) -> dict[str, Any]:
@@ -69,7 +92,11 @@ def load(folder: Path | str) -> RunData:
     """
     place = Path(folder)
     settings = complete(read_settings(place), place)
-    batches = [batch for batch, _ in read_batches(place)]
+    counts, batches = Counts(), []
+    for batch, _ in read_batches(place):
+        counts += batch.counted
+        if len(batch.levels):
+            batches.append(batch)
     found = [batch.evaluations for batch in batches]
     names = list(found[0].metrics) if found else []
     try:
@@ -81,6 +108,7 @@ def load(folder: Path | str) -> RunData:
             margins=_stacked([f.margins for f in found], len(settings["rules"])),
             metrics={name: np.concatenate([f.metrics[name] for f in found]) for name in names},
             mapping=[one for f in found for one in f.mapping],
+            counts=counts,
         )
     except (KeyError, ValueError) as error:
         raise RunError(f"{place}: the batches of this run do not fit together: {error}") from error

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from dse.search.front import distance, joining_price, knee, reached_by, to_maximise
 from dse.search.run import RunData
 from dse.spec.metrics import METRICS, meaningful
+
+PRICED = ("tokens_per_usd", "usd_per_mtok", "usd_per_chip_hour", "usd_per_gw", "training_usd")
+"""Objectives in proportion to all costs of ownership, or to their inverse."""
 
 
 def front_document(data: RunData) -> dict[str, Any]:
     """The non-dominated feasible designs of a run, best first in the first objective.
 
     The JSON shape of `dse front`: points, references, certificate. Metrics whose name carries a
-    unit are in that unit, all others in SI.
+    unit are in that unit, all others in SI. The point where the front bends most has `knee`; a
+    reference has its `distance` inside the front (a share, None where it has none) and, if a point
+    is at least as good throughout, the `changes` that lead to the nearest such `point`. `joins_at`
+    is the price (dollars an hour of a chip, all costs in proportion) at which it joins the front.
     """
     problem = data.problem
     order = np.argsort(-data.values[data.front, 0], kind="stable")
     points = [_point(data, int(index)) for index in np.asarray(data.front)[order]]
+    values = data.values[data.front][order]
+    bend = knee(values)
+    if bend is not None:
+        points[bend]["knee"] = True
     return {
         "points": points,
-        "references": [_reference(problem, r) for r in problem["references"]],
+        "references": [_reference(data, r, points, values) for r in problem["references"]],
         "certificate": {
             "space": problem["space"],
-            "evaluated": len(data.levels),
-            "distinct": len(np.unique(data.levels, axis=0)),
-            "feasible": int(np.sum(data.feasible)),
-            "pruned": {},
+            "evaluated": data.counts.evaluated,
+            "distinct": data.distinct,
+            "feasible": data.counts.feasible,
+            "pruned": dict(data.counts.pruned),
+            "complete": data.distinct + data.counts.ruled_out >= problem["space"],
             "hash": data.settings["fingerprint"],
             "method": data.settings["method"],
             "seed": data.settings["seed"],
@@ -44,10 +56,7 @@ def nearest_point(data: RunData) -> dict[str, Any]:
 
 def violations(data: RunData) -> dict[str, int]:
     """How many designs break each rule, most first."""
-    broken = (data.margins < 0.0).sum(axis=0)
-    rules = data.settings["rules"]
-    order = np.argsort(-broken, kind="stable")
-    return {rules[i]: int(broken[i]) for i in order if broken[i]}
+    return data.broken
 
 
 def written(problem: Mapping[str, Any], metrics: Mapping[str, float]) -> dict[str, float]:
@@ -69,5 +78,35 @@ def _point(data: RunData, index: int) -> dict[str, Any]:
     }
 
 
-def _reference(problem: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
-    return {**reference, "metrics": written(problem, reference["metrics"])}
+def _reference(
+    data: RunData,
+    reference: Mapping[str, Any],
+    points: Sequence[Mapping[str, Any]],
+    values: np.ndarray,
+) -> dict[str, Any]:
+    made = {**reference, "metrics": written(data.problem, reference["metrics"])}
+    found = np.array([[reference["metrics"][name] for name in data.settings["objectives"]]], float)
+    one = to_maximise(found, data.settings["senses"])[0]
+    inside = distance(values, one)
+    made["distance"] = inside if np.isfinite(inside) else None
+    money = np.array([name in PRICED for name in data.settings["objectives"]])
+    price = joining_price(values, one, money)
+    if np.isfinite(price) and len(values):
+        cost = float(made["metrics"]["usd_per_chip_hour"])
+        made["joins_at"] = {"factor": price, "usd_per_chip_hour": price * cost}
+    design = reference.get("design", {})
+    paths = [p["path"] for p in data.problem["parameters"] if p["path"] in design]
+    own = [design[path] for path in paths]
+    rows = [[point["design"][path] for path in paths] for point in points]
+    nearest = reached_by(rows, values, own, one) if paths and inside > 0.0 else None
+    if nearest is not None:
+        target = points[nearest]
+        made["changes"] = {
+            "point": target["id"],
+            "parameters": [
+                {"path": path, "from": design[path], "to": target["design"][path]}
+                for path in paths
+                if target["design"][path] != design[path]
+            ],
+        }
+    return made

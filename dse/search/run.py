@@ -8,64 +8,29 @@ an unbroken one would have.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import attrs
 import numpy as np
 
-from dse.errors import RunError, UsageError
-from dse.search.front import Archive, to_maximise
+from dse.errors import UsageError
+from dse.search.attach import Attachment
+from dse.search.check import checked
 from dse.search.log import Batch, open_run
-from dse.search.propose import Proposer, check_method, default_batch_size, proposer
-from dse.search.protocol import Evaluations, Problem
+from dse.search.propose import GUIDED, Proposer, check_method, default_batch_size, proposer
+from dse.search.protocol import Problem
 from dse.search.record import RunData, complete, load
-from dse.search.space import space_size
+from dse.search.space import Space
+from dse.search.standing import Progress, RunResult, Standing
+from dse.search.sweep import Source, Sweep, chunk_size
+from dse.search.warm import warm_designs
+
+if TYPE_CHECKING:
+    from dse.search.shared import SharedStudy
 
 __all__ = ["Progress", "RunData", "RunResult", "load", "run"]
-
-
-@attrs.frozen(kw_only=True)
-class Progress:
-    """How a run stands after a batch that is safely on the disk.
-
-    `batch` counts from 0. `evaluated` and `feasible_share` count the whole run, resumed designs
-    included; `designs_per_s` and `seconds_left` go by this process. `hypervolume` is measured
-    against the ideal and nadir of the front as it stands, so it may fall when the front grows; it
-    is nan for more than four objectives, where it would cost more than the search.
-    """
-
-    batch: int
-    evaluated: int
-    budget: int
-    designs_per_s: float
-    feasible_share: float
-    front_size: int
-    hypervolume: float
-    seconds_left: float
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class RunResult:
-    """A run when it returned.
-
-    `front` are the indices into the log of the feasible non-dominated designs, `feasible` is a
-    count. `complete`: the budget or the space is used up; `exhausted`: the space is.
-    """
-
-    folder: Path
-    method: str
-    seed: int
-    budget: int
-    space: int
-    evaluated: int
-    feasible: int
-    front: np.ndarray
-    hypervolume: float
-    complete: bool
-    exhausted: bool
 
 
 def run(
@@ -78,25 +43,37 @@ def run(
     fresh: bool = False,
     batch_size: int | None = None,
     initial: Callable[[], np.ndarray] | None = None,
+    warm_start: RunData | None = None,
+    attached: Attachment | None = None,
     on_progress: Callable[[Progress], object] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    cluster: str = "",
+    prune: bool = True,
 ) -> RunResult:
     """Searches `problem` and logs every batch in `folder`; goes on where a former call ended.
 
-    `budget` counts evaluated designs, infeasible ones included; the method `exact` evaluates the
-    whole space whatever the budget. `initial` gives [m, p] designs to begin with and is called
+    `budget` counts evaluated designs, infeasible ones included; the method `exact` goes through
+    the whole space whatever the budget and logs its front alone, with counts of all designs. Its
+    chunks may be swept by a `cluster` (see `dse.search.cluster.prepared`): the log is the same, and
+    so is the front without `prune`, which leaves designs unevaluated that break a rule known from
+    the design alone. `initial` gives [m, p] designs to begin with and is called
     only when a run begins. `batch_size` is the size of a generation; by default it follows from
-    method and budget, and a run keeps the one it began with.
+    method and budget, and a run keeps the one it began with. The front of `warm_start` follows the
+    initial designs. The run is `attached` to an Optuna study, by default a journal in its folder.
+    Processes that name one PostgreSQL database work on one study, each with a folder of its own;
+    they evaluate whole slices of a generation, so the last one may exceed the budget.
     `should_stop` is asked before each batch. A KeyboardInterrupt passes through: what was
     reported stays.
 
     Raises UsageError for a method, budget or seed that makes no sense, RunError as
-    `dse.search.log.open_run` does, and when an evaluation is not finite.
+    `dse.search.log.open_run` does, when an evaluation is not finite, and when a cluster fails.
     """
-    check_method(method, problem.parameters)
+    check_method(method)
     _check_options(budget, seed, batch_size)
+    attached = attached or Attachment()
+    source = _source(problem, method, cluster, prune=prune)
     if method == "exact":
-        budget = space_size(problem.parameters)
+        budget = Space(problem.parameters).size()
     identity: dict[str, Any] = {
         "fingerprint": problem.fingerprint,
         "method": method,
@@ -104,26 +81,64 @@ def run(
     }
     if batch_size is not None:
         identity["batch_size"] = batch_size
+    if warm_start is not None:
+        identity["warm_start"] = warm_start.settings["fingerprint"]
 
     def create() -> dict[str, Any]:
-        given = [] if initial is None else np.asarray(initial(), dtype=int).tolist()
-        size = batch_size or default_batch_size(method, budget)
+        first = None if initial is None else np.asarray(initial(), dtype=int)
+        given = _initial(problem, first, warm_start).tolist()
+        usual = chunk_size(budget) if method == "exact" else default_batch_size(method, budget)
+        size = batch_size or usual
         return {"budget": budget, "batch_size": size, "initial": given, **_described(problem)}
 
-    with open_run(Path(folder), identity, create, fresh=fresh) as log:
+    with ExitStack() as stack:
+        shared = stack.enter_context(attached.shared(problem, method, seed, fresh=fresh))
+        identity["shared"] = None if shared is None else shared.name
+        begin = create if shared is None else shared.beginning(create, budget)
+        log = stack.enter_context(open_run(Path(folder), identity, begin, fresh=fresh))
         settings = complete(log.settings, log.folder)
-        search = _Search(problem, settings)
+        search: Standing
+        if method == "exact":
+            search = Sweep(problem, settings, source=source, prune=prune)
+        else:
+            search = _Search(problem, settings, shared)
         log.replay(search.observe)
         if budget > settings["budget"]:
             log.update(budget=budget)
         search.begin(budget)
+        if shared is not None:
+            shared.check()
+        stack.enter_context(closing(search))
+        mirror = stack.enter_context(attached.mirrored(log, problem, shared))
         while search.missing > 0 and not (should_stop is not None and should_stop()):
             batch = search.next()
             log.append(batch)
             search.observe(batch)
+            mirror(batch)
             if on_progress is not None:
                 on_progress(search.progress())
         return search.result(log.folder)
+
+
+def _initial(problem: Problem, given: np.ndarray | None, warm: RunData | None) -> np.ndarray:
+    """[m, p] designs to begin with: those given, then the front of another run."""
+    width = len(problem.parameters)
+    first = np.zeros((0, width), np.int64) if given is None else given.reshape(-1, width)
+    if warm is None:
+        return first
+    base = first[0] if len(first) else None
+    return np.vstack([first, warm_designs(warm, problem.parameters, base)])
+
+
+def _source(problem: Problem, method: str, cluster: str, *, prune: bool) -> Source | None:
+    """What sweeps chunks on a cluster; UsageError if it cannot be."""
+    if not cluster:
+        return None
+    if method != "exact":
+        raise UsageError(f"--cluster sweeps with the method 'exact', and this is {method!r}")
+    from dse.search.cluster import prepared
+
+    return prepared(problem, cluster, prune=prune)
 
 
 def _check_options(budget: int, seed: int, batch_size: int | None) -> None:
@@ -146,12 +161,13 @@ def _described(problem: Problem) -> dict[str, Any]:
     }
 
 
-class _Search:
-    """What a run knows: a function of its log alone, but for the clock."""
+class _Search(Standing):
+    """A run that proposes its designs."""
 
-    def __init__(self, problem: Problem, settings: dict[str, Any]) -> None:
-        self.problem = problem
-        self.settings = settings
+    def __init__(
+        self, problem: Problem, settings: dict[str, Any], shared: SharedStudy | None = None
+    ) -> None:
+        self.shared = shared
         self.proposer: Proposer = proposer(
             settings["method"],
             problem.parameters,
@@ -159,99 +175,47 @@ class _Search:
             seed=settings["seed"],
             batch_size=settings["batch_size"],
             initial=np.array(settings["initial"], dtype=int),
+            relaxation=getattr(problem, "relaxed", None) if settings["method"] in GUIDED else None,
         )
-        self.archive = Archive(len(problem.objectives))
-        self.batches = self.evaluated = self.feasible = 0
-        self.begin(settings["budget"])
-
-    def begin(self, budget: int) -> None:
-        """Starts the clock, once the log has been replayed."""
-        self.budget = budget
-        self.replayed = self.evaluated
-        self.started = time.perf_counter()
+        super().__init__(problem, settings, self.proposer.space)
 
     @property
     def missing(self) -> int:
-        return min(self.budget, self.proposer.space) - self.evaluated
+        """Designs to come; what gradients cost is taken off the budget."""
+        generation = self.counts.decided // self.proposer.batch_size
+        spent = math.ceil(self.proposer.charge(generation))
+        return min(self.budget - spent, self.space) - self.counts.decided
 
     def next(self) -> Batch:
         """The next batch, evaluated; the last one may be a part of its generation."""
-        generation = self.evaluated // self.proposer.batch_size
+        if self.shared is not None:
+            return self.shared.next(self)
+        generation = self.counts.evaluated // self.proposer.batch_size
         proposal = self.proposer.propose(generation)
         levels = proposal.levels[: self.missing]
+        return self.evaluate(self.batches, generation, proposal.parents, levels)
+
+    def evaluate(
+        self, number: int, generation: int, parents: tuple[int, ...], levels: np.ndarray
+    ) -> Batch:
+        """The batch of that number with these designs [n, p]."""
         return Batch(
-            number=self.batches,
+            number=number,
             generation=generation,
-            parents=proposal.parents,
+            parents=parents,
             levels=levels,
-            evaluations=_checked(self.problem, levels, self.problem.evaluate(levels)),
+            evaluations=checked(self.problem, levels, self.problem.evaluate(levels)),
         )
 
     def observe(self, batch: Batch) -> None:
         """Takes a batch that is in the log; raises ValueError if it is not of this run."""
+        if batch.counts is not None:
+            raise ValueError("it is a chunk of a sweep")
         found = batch.evaluations
         self.proposer.observe(
             batch.generation, batch.parents, batch.levels, found.objectives, found.margins
         )
-        ids = self.evaluated + np.arange(len(batch.levels))
-        self.archive.add(to_maximise(found.objectives, self.problem.senses), ids, found.feasible)
-        self.batches += 1
-        self.evaluated += len(batch.levels)
-        self.feasible += int(found.feasible.sum())
-
-    @property
-    def hypervolume(self) -> float:
-        return self.archive.hypervolume() if self.archive.values.shape[1] <= 4 else math.nan
-
-    def progress(self) -> Progress:
-        elapsed = max(time.perf_counter() - self.started, 1e-9)
-        rate = (self.evaluated - self.replayed) / elapsed
-        return Progress(
-            batch=self.batches - 1,
-            evaluated=self.evaluated,
-            budget=self.budget,
-            designs_per_s=rate,
-            feasible_share=self.feasible / self.evaluated,
-            front_size=len(self.archive),
-            hypervolume=self.hypervolume,
-            seconds_left=self.missing / rate,
-        )
-
-    def result(self, folder: Path) -> RunResult:
-        return RunResult(
-            folder=folder,
-            method=self.settings["method"],
-            seed=self.settings["seed"],
-            budget=self.budget,
-            space=self.proposer.space,
-            evaluated=self.evaluated,
-            feasible=self.feasible,
-            front=self.archive.ids,
-            hypervolume=self.hypervolume,
-            complete=self.missing <= 0,
-            exhausted=self.evaluated >= self.proposer.space,
-        )
-
-
-def _checked(problem: Problem, levels: np.ndarray, found: Evaluations) -> Evaluations:
-    """The evaluations, if they fit the problem; raises RunError that names what does not."""
-    _check_table(problem, levels, "objective", problem.objectives, found.objectives)
-    _check_table(problem, levels, "margin of", problem.rules, found.margins)
-    return found if found.mapping else attrs.evolve(found, mapping=[{} for _ in levels])
-
-
-def _check_table(
-    problem: Problem, levels: np.ndarray, kind: str, names: Sequence[str], table: np.ndarray
-) -> None:
-    expected = (len(levels), len(names))
-    if np.shape(table) != expected:
-        raise RunError(f"{problem.name}: {kind} table has shape {np.shape(table)}, not {expected}")
-    faults = np.argwhere(~np.isfinite(table))
-    if len(faults):
-        row, column = faults[0]
-        design = {
-            parameter.path: parameter.levels[level]
-            for parameter, level in zip(problem.parameters, levels[row], strict=True)
-        }
-        value = table[row, column]
-        raise RunError(f"{problem.name}: {kind} {names[column]!r} is {value} for {design}")
+        self.proposer.notice(batch.levels, found)
+        super().observe(batch)
+        if self.shared is not None:
+            self.shared.reached(batch)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 
 import attrs
 import numpy as np
@@ -53,6 +54,11 @@ class Space:
             free &= np.isin(levels[:, other], list(allowed))
         return free
 
+    @property
+    def order(self) -> list[int]:
+        """All parameters, those that others rest on first."""
+        return [i for i, p in enumerate(self.parameters) if not p.needs] + self._order()
+
     def _order(self) -> list[int]:
         """Conditional parameters, those that others rest on first."""
         order: list[int] = []
@@ -77,24 +83,63 @@ class Space:
             kept.append(block[(self.canonical(levels) == levels).all(axis=1)])
         return np.concatenate(kept)
 
-    def size(self) -> int:
-        """How many designs there are: those of the parameters that others need are listed."""
-        needed = sorted({other for p in self.parameters for other, _ in p.needs})
-        rest = [i for i in range(len(self.parameters)) if i not in needed]
-        plain = math.prod(int(self.sizes[i]) for i in rest if not self.parameters[i].needs)
-        sizes, total = self.sizes[needed], 0
+    @cached_property
+    def _needed(self) -> list[int]:
+        return sorted({other for p in self.parameters for other, _ in p.needs})
+
+    @cached_property
+    def _groups(self) -> tuple[np.ndarray, np.ndarray]:
+        """All levels [g, q] that the parameters on which others rest take together, and how many
+        designs [g] have each: exact whole numbers, as a space may have more than 64 bits count."""
+        needed = self._needed
+        rest = [p for i, p in enumerate(self.parameters) if i not in needed]
+        plain = math.prod(len(p.levels) for p in rest if not p.needs)
+        sizes, rows, ways = self.sizes[needed], [], []
         for start in range(0, raw := math.prod(sizes.tolist()), _BLOCK):
             block = np.arange(start, min(start + _BLOCK, raw))
             levels = np.zeros((len(block), len(self.parameters)), dtype=np.int64)
             levels[:, needed] = decode(block, sizes)
             same = (self.canonical(levels) == levels)[:, needed].all(axis=1)
-            # exact whole numbers: a space may have more designs than 64 bits count
-            ways = np.ones(int(same.sum()), dtype=object)
-            for parameter in (self.parameters[i] for i in rest if self.parameters[i].needs):
+            number = np.full(int(same.sum()), plain, dtype=object)
+            for parameter in (p for p in rest if p.needs):
                 free = self._free(parameter, levels[same])
-                ways = ways * np.where(free, len(parameter.levels) - 1, 1).astype(object)
-            total += int(ways.sum())
-        return plain * total
+                number = number * np.where(free, len(parameter.levels) - 1, 1).astype(object)
+            rows.append(levels[same][:, needed])
+            ways.append(number)
+        return np.concatenate(rows), np.concatenate(ways)
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        """[g] one past the last design of each group; 64 bits where that is enough."""
+        ends = np.cumsum(self._groups[1])
+        return ends.astype(np.int64) if int(ends[-1]) < 2**63 else ends
+
+    def size(self) -> int:
+        """How many designs there are."""
+        return int(self._groups[1].sum())
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        """Designs `start` to `stop` of all in a fixed order, [n, p] in their canonical form.
+
+        Parameters on which others rest turn slowest, of the others the last one fastest. Takes the
+        memory of this block alone, wherever it lies.
+        """
+        ends, (rows, ways) = self._ends, self._groups
+        numbers = start + np.arange(stop - start).astype(ends.dtype)
+        group = np.searchsorted(ends, numbers, side="right")
+        rest = numbers - (ends - ways.astype(ends.dtype))[group]
+        levels = np.zeros((len(numbers), len(self.parameters)), dtype=np.int64)
+        levels[:, self._needed] = rows[group]
+        for index in reversed(range(len(self.parameters))):
+            if index in self._needed:
+                continue
+            parameter, last = self.parameters[index], len(self.parameters[index].levels) - 1
+            free = self._free(parameter, levels)
+            taken = last if parameter.needs else last + 1
+            radix = np.where(free, taken, 1).astype(ends.dtype)
+            levels[:, index] = np.where(free, rest % radix, last)
+            rest = rest // radix
+        return levels
 
 
 def space_size(parameters: Sequence[Parameter]) -> int:

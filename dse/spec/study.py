@@ -32,7 +32,7 @@ from dse.spec.system import System
 from dse.spec.values import is_free
 from dse.spec.workload import LanguageModel, Software, Workload
 
-METHODS = ("nsga2", "random", "exact")
+METHODS = ("hybrid", "gradient", "nsga2", "tpe", "qmc", "random", "exact")
 _KEYS = (
     *("kind", "name", "doc", "system", "references", "price_basis", "objectives", "workloads"),
     *("space", "constraints", "search", "software", "facility", "sources"),
@@ -134,7 +134,7 @@ class _Reader:
             "constraints": self._constraints(),
             "software": self._named(Software, ("software",), data.get("software", "default")),
             "facility": self._named(Facility, ("facility",), data.get("facility", "hyperscale-us")),
-            "method": self._word(("search", "method"), METHODS, search.get("method", "nsga2")),
+            "method": self._word(("search", "method"), METHODS, search.get("method", "hybrid")),
             "budget": self._whole("budget", search.get("budget", 2000), 1),
             "seed": self._whole("seed", search.get("seed", 0), 0),
         }

@@ -1,0 +1,79 @@
+"""The default method: gradient seeds, children of NSGA-II, and a sweep around the front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dse.search.ascent import Relaxation
+from dse.search.gradient import STARTS, Gradient, Guide
+from dse.search.levels import spread
+from dse.search.propose import Nsga2
+from dse.search.protocol import Evaluations, Parameter
+from dse.search.unseen import Proposal, Proposer
+
+SEEDED = 4
+"""Of so many generations one begins with gradient seeds; so do the second and the third."""
+
+
+class Hybrid(Nsga2):
+    """Each generation: seeds when it is their turn, half of the rest neighbours, half children.
+
+    The first generation is spread as that of NSGA-II. Without a relaxation there are no seeds, and
+    neighbours are taken in random order.
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[Parameter],
+        senses: Sequence[str],
+        *,
+        seed: int,
+        batch_size: int,
+        initial: np.ndarray | None = None,
+        relaxation: Relaxation | None = None,
+    ) -> None:
+        super().__init__(parameters, senses, seed=seed, batch_size=batch_size, initial=initial)
+        self.guide = Guide(parameters, senses, relaxation)
+        self.starts = min(STARTS, -(-batch_size // 8))
+
+    def notice(self, levels: np.ndarray, found: Evaluations) -> None:
+        """Takes a logged batch with its mappings, after `observe`."""
+        self.guide.remember(levels, found)
+
+    def charge(self, generation: int) -> float:
+        """What generations up to this one cost beside their designs, in evaluations."""
+        seeded = sum(map(_seeded, range(1, generation + 1)))
+        ranking = self.guide.ranking_cost(-(-self.batch_size // 2))
+        return seeded * self.starts * self.guide.seed_cost + generation * ranking
+
+    def _retire(self) -> None:
+        super()._retire()
+        self.guide.retire()
+
+    def _generate(self, generation: int) -> Proposal:
+        random, given = self._random(generation), self._given(generation)
+        missing = self.batch_size - len(given)
+        if generation == 0 or not missing:
+            return super()._generate(generation)
+        count = min(self.starts, missing) if _seeded(generation) else 0
+        seeds = self.guide.seeds(count, random) if count else given[:0]
+        room = missing - len(seeds)
+        beside = self.guide.neighbours(room - room // 2, self._seen, random)
+        left = room - len(beside)
+        if len(self._pool) < self.population:
+            new, parents = spread(left, self.choices, random), tuple(self._pool)
+        else:
+            new, parents = self._bred(generation, left)
+        wanted = np.vstack([given, seeds, beside, new])
+        return Proposal(levels=self._filled(wanted, random), parents=parents)
+
+
+def _seeded(generation: int) -> bool:
+    return generation in (1, 2) or generation % SEEDED == 0
+
+
+def guided(method: str) -> Callable[..., Proposer]:
+    """The proposer of a method that follows gradients."""
+    return Gradient if method == "gradient" else Hybrid
