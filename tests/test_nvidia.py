@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 from shipped import chip, system
 
-from dse.model import floorplan, power
+from dse.model import floorplan, power, rules
 from dse.model.pytree import lower
 from dse.spec.space import source_of
 
@@ -271,8 +271,8 @@ def test_provisioned_power_is_near_the_published(
 def test_products_keep_the_rules(name: str) -> None:
     """What is on sale is possible: reticle, die edge, interposer, rack power, clock."""
     made = lower(system(name))
-    margins = floorplan.margins(made.chip) | power.margins(made)
-    assert {rule: float(margin) for rule, margin in margins.items() if margin < 0} == {}
+    found = rules.margins(made)
+    assert {rule: float(margin) for rule, margin in found.items() if margin < 0} == {}
 
 
 # dies of their own, whose published area the parts should meet

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from dse.model import roofline
 from dse.model.fabric import fabric, far_share, racks
 from dse.model.floorplan import die_area
-from dse.model.guard import Scalar, declared, margin, ratio
+from dse.model.guard import Scalar, declared, ratio
 from dse.model.voltage import clock_at as clock_at
 from dse.model.voltage import voltage as voltage
 from dse.spec.chip import Chip
@@ -347,15 +347,3 @@ def heat_flux(chip: Chip) -> jax.Array:
     own = memory + chip.memory.stacks * chip.memory.stack.idle_power
     heat = jnp.maximum(design_power(chip) - own, 0.0)
     return ratio(heat, chip.dies * die_area(chip))
-
-
-def margins(system: System) -> dict[str, jax.Array]:
-    """Relative margins of the electrical and thermal rules; negative where one is broken."""
-    node, rack = system.chip.die.node, system.rack
-    fastest = clock_at(node, node.maximum_voltage)
-    flux = _cooled(rack, rack.air.flux, rack.liquid.flux)
-    return {
-        "rack.power": margin(rack_power(system), rack.power_limit),
-        "chip.voltage": margin(system.chip.die.core.clock, fastest),
-        "chip.heat": margin(heat_flux(system.chip), flux),
-    }
