@@ -267,6 +267,7 @@ class TestEval:
         assert {"metrics", "mapping", "breakdown", "bound", "margins"} <= set(document)
         assert set(METRICS) - set(document["metrics"]) == {
             "ttft_s",
+            "ttft_unqueued_s",
             "goodput",
             "days",
             "training_usd",

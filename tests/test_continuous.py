@@ -143,3 +143,16 @@ def test_gradients_are_finite_and_right() -> None:
         assert np.isfinite(slope)
         assert slope >= 0
         assert slope == pytest.approx(worked, rel=0.05, abs=1e-3 * float(rate(1.0, path)))
+
+
+def test_a_prompt_that_waits_for_no_other_answers_sooner() -> None:
+    """The time without queueing is below that with it, and does not see a burst of requests."""
+    calm, rush = (
+        serve(prepared(tokens_in=2000.0, tokens_out=200.0, burst=share), MAPPING, 200.0)
+        for share in (0.0, 1.0)
+    )
+    assert float(calm.unqueued) < float(calm.ttft) < float(rush.ttft)
+    metrics = result(
+        system("h100-server"), asked(tokens_in=2000.0), MAPPING, "serve", 200.0
+    ).metrics
+    assert float(metrics["ttft_unqueued_s"]) < float(metrics["ttft_s"])

@@ -14,12 +14,14 @@ from silicon_examples import B200, CHIPS, H100, MIB, MM2, N4, N7, TRAINIUM2, UM2
 
 from dse.model import floorplan
 from dse.model.pytree import lower, replace
+from dse.model.rules import RULES
 from dse.spec.chip import Chip, Packaging
 from dse.spec.link import Attachment, Link
 from dse.spec.load import load
 from dse.spec.memory import Memory, MemoryStack
 from dse.spec.silicon import Array, Core, Die, DieToDie, IoDie, Rates, Vector
 from dse.spec.space import bind
+from dse.spec.system import System
 
 SHARED = {
     "lane_control": 0.438e6,
@@ -61,13 +63,28 @@ PACKAGE = Chip(
 """Compute dies on I/O dies, with every field of the floorplan in use."""
 
 
+GEOMETRY = (
+    "die.reticle",
+    "io_die.reticle",
+    "chip.shoreline",
+    "io_die.shoreline",
+    "chip.interposer",
+)
+
+
+def margins(chip: Chip) -> dict[str, jax.Array]:
+    """The geometric rules of a lowered chip."""
+    made = replace(lower(System()), chip=chip)
+    return {rule.name: rule.margin(made) for rule in RULES if rule.name in GEOMETRY}
+
+
 def everything(chip: Chip) -> jax.Array:
     """A number that depends on every result of the module."""
     areas = together(
         floorplan.die_parts(chip), floorplan.io_die_parts(chip), floorplan.interposer_area(chip)
     )
     edges = together(floorplan.shoreline(chip), floorplan.io_shoreline(chip))
-    return areas / MM2 + together(floorplan.margins(chip)) + edges
+    return areas / MM2 + together(margins(chip)) + edges
 
 
 def rates(**given: float) -> Array:
@@ -233,28 +250,28 @@ def test_shoreline_adds_up_interfaces_against_the_perimeter() -> None:
     edge = floorplan.shoreline(lower(H100))
     assert float(edge.needed) == pytest.approx(39e-3)
     assert float(edge.available) == pytest.approx(91.3e-3, rel=1e-3)
-    margin = floorplan.margins(lower(H100))["chip.shoreline"]
+    margin = margins(lower(H100))["chip.shoreline"]
     assert float(margin) == pytest.approx(1.0 - 39.0 / 91.3, rel=1e-3)
 
 
 def test_rules_break_where_they_should() -> None:
     """A die above 858 mm2 breaks the reticle rule unless it is stitched; stacks the interposer."""
     large = attrs.evolve(H100, die=attrs.evolve(H100.die, area=900 * MM2))
-    assert float(floorplan.margins(lower(large))["die.reticle"]) == pytest.approx(1 - 900 / 858)
+    assert float(margins(lower(large))["die.reticle"]) == pytest.approx(1 - 900 / 858)
     stitched = attrs.evolve(large, die=attrs.evolve(large.die, single_exposure=0.0))
-    assert float(floorplan.margins(lower(stitched))["die.reticle"]) > 0.0
+    assert float(margins(lower(stitched))["die.reticle"]) > 0.0
     many = attrs.evolve(H100, memory=attrs.evolve(H100.memory, stacks=20.0))
-    assert float(floorplan.margins(lower(many))["chip.interposer"]) < 0.0
-    assert all(margin > 0.0 for margin in floorplan.margins(lower(H100)).values())
+    assert float(margins(lower(many))["chip.interposer"]) < 0.0
+    assert all(margin > 0.0 for margin in margins(lower(H100)).values())
 
 
 def test_io_dies_have_rules_of_their_own() -> None:
     """An I/O die above the reticle breaks its rule, one too small for its interfaces the edge's."""
     large = attrs.evolve(PACKAGE, io_die=attrs.evolve(PACKAGE.io_die, area=900 * MM2))
-    assert float(floorplan.margins(lower(large))["io_die.reticle"]) == pytest.approx(1 - 900 / 858)
+    assert float(margins(lower(large))["io_die.reticle"]) == pytest.approx(1 - 900 / 858)
     small = attrs.evolve(PACKAGE, io_die=attrs.evolve(PACKAGE.io_die, area=40 * MM2))
-    assert float(floorplan.margins(lower(small))["io_die.shoreline"]) < 0.0
-    none = floorplan.margins(lower(attrs.evolve(large, io_die=IoDie())))
+    assert float(margins(lower(small))["io_die.shoreline"]) < 0.0
+    none = margins(lower(attrs.evolve(large, io_die=IoDie())))
     assert float(none["io_die.reticle"]) == float(none["io_die.shoreline"]) == 1.0
 
 
@@ -262,9 +279,9 @@ def test_a_high_na_field_is_half_a_reticle() -> None:
     """26 mm x 16.5 mm = 429 mm2: 600 mm2 print with 0.33 NA, not with 0.55."""
     die = attrs.evolve(B200.die, area=600 * MM2)
     chip = attrs.evolve(B200, die=die)
-    assert float(floorplan.margins(lower(chip))["die.reticle"]) > 0.0
+    assert float(margins(lower(chip))["die.reticle"]) > 0.0
     high_na = attrs.evolve(die, node=attrs.evolve(N4, reticle=429 * MM2))
-    margin = floorplan.margins(lower(attrs.evolve(chip, die=high_na)))["die.reticle"]
+    margin = margins(lower(attrs.evolve(chip, die=high_na)))["die.reticle"]
     assert float(margin) == pytest.approx(1 - 600 / 429)
 
 

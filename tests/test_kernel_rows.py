@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from helpers import spec
 
-from dse.evidence.kernel_rows import ATTENTION_KERNELS, batches, fits_in_cache
+from dse.evidence.kernel_rows import ATTENTION_KERNELS, batches
 from dse.evidence.measured import Resolver, read_rows
 from dse.evidence.prediction import Batch, Row, predict
+from dse.evidence.validate import in_cache
 from dse.model.pytree import lower, replace, stack
 from dse.spec.catalog import Catalog
 from dse.spec.workload import Software
@@ -156,15 +157,6 @@ def test_rows_that_say_too_little_are_returned_with_the_reason() -> None:
         assert word in each.reason
 
 
-def test_operands_in_the_last_level_cache_are_told_apart() -> None:
-    """H100 has 50 MiB of L2: 33.6 MB fit, 134 MB do not."""
-    system = resolver().system("h100-sxm")
-    assert fits_in_cache(gemm(1, 4096, 4096), system)
-    assert not fits_in_cache(gemm(1, 8192, 8192), system)
-    assert fits_in_cache(attention("generation", 8, 1024), system)
-    assert not fits_in_cache(attention("generation", 8, 4096), system)
-
-
 @cache
 def measured() -> tuple[list[Batch], np.ndarray]:
     """Batches of all rows shipped, and what the `kernels` stack predicts over what was measured."""
@@ -184,8 +176,7 @@ def test_measured_kernels_are_predicted_within_15_percent(table: str) -> None:
     kept = [
         abs(error)
         for row, error in zip(rows, errors, strict=True)
-        if row.table == table
-        and (table == "attention" or not fits_in_cache(row, resolver().system(row.system)))
+        if row.table == table and (table == "attention" or not in_cache(row, resolver()))
     ]
     assert len(kept) > 500
     assert np.mean(kept) < 0.15

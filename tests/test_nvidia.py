@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 from shipped import chip, system
 
-from dse.model import floorplan, power
+from dse.model import floorplan, power, rules
 from dse.model.pytree import lower
 from dse.spec.space import source_of
 
@@ -247,30 +247,32 @@ def test_racks_reach_their_published_peaks(name: str, bf16: float, fp8: float) -
 
 
 @pytest.mark.parametrize(
-    ("name", "published", "citation"),
+    ("name", "published", "tolerance", "citation"),
     [
-        ("a100-40gb-server", 6.5e3, "DGX A100 data sheet"),
-        ("l40s-server", 5e3, "ServeTheHome: 4.3 to 5 kW"),
-        ("b300-server", 14.5e3, "DGX B300"),
-        ("gb300-nvl72", 140e3, "server makers: 132 to 140 kW"),
-        ("vr200-nvl72", 190e3, "press: 190 kW at Max-Q"),
+        # the name plate of a server with twice the supplies it needs
+        ("a100-40gb-server", 6.5e3, 0.12, "DGX A100 data sheet"),
+        ("l40s-server", 5e3, 0.07, "ServeTheHome: 4.3 to 5 kW"),
+        ("b300-server", 14.5e3, 0.07, "DGX B300"),
+        ("gb300-nvl72", 140e3, 0.07, "server makers: 132 to 140 kW"),
+        ("vr200-nvl72", 190e3, 0.07, "press: 190 kW at Max-Q"),
     ],
 )
 def test_provisioned_power_is_near_the_published(
-    name: str, published: float, citation: str
+    name: str, published: float, tolerance: float, citation: str
 ) -> None:
-    """Chips, hosts, network, conversion and fans make the published power within 7 %."""
+    """Chips, hosts, network, conversion and fans make the published power."""
     made = system(name)
     assert made.announced.power == pytest.approx(published), citation
-    assert float(power.system_power(lower(made)).total) == pytest.approx(published, rel=0.07)
+    total = float(power.system_power(lower(made)).total)
+    assert total == pytest.approx(published, rel=tolerance)
 
 
 @pytest.mark.parametrize("name", sorted(set(HOMES.values())))
 def test_products_keep_the_rules(name: str) -> None:
     """What is on sale is possible: reticle, die edge, interposer, rack power, clock."""
     made = lower(system(name))
-    margins = floorplan.margins(made.chip) | power.margins(made)
-    assert {rule: float(margin) for rule, margin in margins.items() if margin < 0} == {}
+    found = rules.margins(made)
+    assert {rule: float(margin) for rule, margin in found.items() if margin < 0} == {}
 
 
 # dies of their own, whose published area the parts should meet
@@ -291,29 +293,6 @@ def test_parts_add_up_to_the_die(name: str, area: float, tolerance: float) -> No
     assert float(floorplan.die_parts(lower(made)).total) == pytest.approx(
         made.die.area, rel=tolerance
     )
-
-
-@pytest.mark.parametrize(
-    ("name", "low", "high"),
-    [
-        ("l40s", 0.9, 1.1),
-        ("h800", 0.9, 1.1),
-        ("gh200", 0.9, 1.1),
-        ("a100-40gb", 0.9, 1.1),
-        ("gb300", 0.9, 1.2),
-        ("vr200", 0.9, 1.2),
-        # cards and boards that lower their clock under full matrix load
-        ("a10", 1.4, 1.9),
-        ("b300", 1.1, 1.4),
-        # cards that draw more than the parts at a quarter of the die's arrays, or beside graphics
-        ("h20", 0.6, 0.9),
-        ("rtx-pro-6000", 0.7, 0.9),
-    ],
-)
-def test_derived_power_over_published(name: str, low: float, high: float) -> None:
-    """The parts at full rate draw about the published design power; exceptions are named."""
-    made = chip(name)
-    assert low < float(power.derived_power(lower(made))) / made.power < high
 
 
 # ---------------------------------------------------------------- structure

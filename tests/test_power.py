@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import jax
 import pytest
+from helpers import mapping, question, system
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from silicon_checks import faulty_leaves, gradient_faults, together
@@ -21,7 +22,10 @@ from silicon_examples import (
 )
 
 from dse.model import power
-from dse.model.pytree import lower, replace
+from dse.model.estimate import result
+from dse.model.evaluator import evaluate
+from dse.model.pytree import lower, replace, stack
+from dse.model.rules import RULES
 from dse.spec.chip import Chip
 from dse.spec.system import System
 
@@ -37,10 +41,16 @@ def decode(chip: Chip) -> power.Activity:
     )
 
 
+def margins(system: System) -> dict[str, jax.Array]:
+    """The electrical and thermal rules of a lowered system."""
+    names = ("rack.power", "chip.voltage", "chip.heat")
+    return {rule.name: rule.margin(system) for rule in RULES if rule.name in names}
+
+
 def everything(system: System) -> jax.Array:
     """A number that depends on every result of the module."""
     average = power.average_system_power(system, decode(system.chip))
-    rules = together(power.margins(system), power.voltage(system.chip.die.node, 2e9))
+    rules = together(margins(system), power.voltage(system.chip.die.node, 2e9))
     rules = rules + power.idle_power(system.chip)
     return together(power.system_power(system), average, power.rack_power(system)) + 1e3 * rules
 
@@ -77,8 +87,8 @@ def test_supply_stays_in_its_range() -> None:
     assert float(power.voltage(node, 0.0)) == pytest.approx(0.55)
     assert float(power.voltage(node, 9e9)) == pytest.approx(1.05)
     fast = replace(lower(TRAINIUM2_ULTRA), chip=clocked(lower(TRAINIUM2), 9e9))
-    assert float(power.margins(fast)["chip.voltage"]) < 0.0
-    assert float(power.margins(lower(TRAINIUM2_ULTRA))["chip.voltage"]) > 0.0
+    assert float(margins(fast)["chip.voltage"]) < 0.0
+    assert float(margins(lower(TRAINIUM2_ULTRA))["chip.voltage"]) > 0.0
 
 
 @pytest.mark.parametrize(
@@ -135,8 +145,8 @@ def test_leakage_grows_exponentially_with_the_junction() -> None:
     """25 K warmer is e times as much, 20 K cooler exp(-0.8); zero is the node's own 85 degC."""
     node = lower(N5)
     assert float(power.leakage_factor(node, 0.0)) == pytest.approx(1.0)
-    assert float(power.leakage_factor(node, 383.15)) == pytest.approx(2.71828, rel=1e-4)
-    assert float(power.leakage_factor(node, 338.15)) == pytest.approx(0.44933, rel=1e-4)
+    assert float(power.leakage_factor(node, 383.0)) == pytest.approx(2.71828, rel=1e-4)
+    assert float(power.leakage_factor(node, 338.0)) == pytest.approx(0.44933, rel=1e-4)
 
 
 def test_a_waiting_chip_draws_leakage_refresh_and_links() -> None:
@@ -227,7 +237,7 @@ def test_the_word_for_cooling_sets_fans_junction_and_heat() -> None:
         parts = power.system_power(system)
         fed = float(parts.total - parts.cooling)
         flux = power.heat_flux(system.chip)
-        heat = 1.0 - float(power.margins(system)["chip.heat"])
+        heat = 1.0 - float(margins(system)["chip.heat"])
         light = power.average_system_power(system, decode(system.chip))
         made[word] = (float(parts.cooling) / fed, float(flux) / heat, float(light.chips))
     assert made["air"][:2] == pytest.approx((0.12, 1e6), rel=1e-4)
@@ -247,7 +257,7 @@ def test_an_overfull_rack_breaks_its_rule() -> None:
     system = lower(HGX_H100)
     tight = replace(system, rack=replace(system.rack, power_limit=9e3))
     drawn = float(power.rack_power(tight))
-    assert float(power.margins(tight)["rack.power"]) == pytest.approx(1 - drawn / 9e3, rel=1e-4)
+    assert float(margins(tight)["rack.power"]) == pytest.approx(1 - drawn / 9e3, rel=1e-4)
     assert drawn > 9e3
 
 
@@ -335,3 +345,29 @@ def test_gradients_are_exact(system: System) -> None:
 def test_all_legal_systems_are_finite_in_value_and_gradient(system: System) -> None:
     """The zero spec, bounds and random systems give finite numbers in float32."""
     assert faulty_leaves(everything, system) == []
+
+
+def test_a_power_limit_slows_the_chip_and_saves_power() -> None:
+    """`result` under a limit: fewer tokens, design and average power no more than the limit."""
+    full = system("h100-server")
+    held = replace(full, chip=replace(full.chip, power_cap=350.0))
+    setting = question("llama-3.3-70b", "long-prefill").setting
+    made = [result(each, setting, mapping(tp=8.0), "prefill", 8.0) for each in (full, held)]
+    plain, slow = (one.metrics for one in made)
+    assert float(slow["tokens_per_s"]) < 0.95 * float(plain["tokens_per_s"])
+    assert float(slow["chip_power_w"]) == pytest.approx(350.0)
+    assert float(made[1].average.chips) / 8.0 <= 350.0 * (1.0 + 1e-3)
+    assert float(slow["average_power_w"]) < float(plain["average_power_w"])
+    roomy = replace(full, chip=replace(full.chip, power_cap=5e3))
+    same = result(roomy, setting, mapping(tp=8.0), "prefill", 8.0).metrics
+    assert float(same["tokens_per_s"]) == pytest.approx(float(plain["tokens_per_s"]))
+
+
+def test_the_evaluator_holds_a_chip_to_its_limit() -> None:
+    """The best operating point is chosen at the clock that the limit leaves."""
+    full = system("h100-server")
+    held = replace(full, chip=replace(full.chip, power_cap=350.0))
+    found = evaluate(stack([full, held]), question("llama-3.3-70b", "long-prefill"))
+    plain, slow = found.metrics["tokens_per_s"]
+    assert slow < 0.95 * plain
+    assert found.metrics["chip_power_w"] == pytest.approx([700.0, 350.0])

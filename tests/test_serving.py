@@ -272,15 +272,13 @@ def with_experts(setting: Setting, share: float) -> Setting:
 def test_routed_experts_take_longer_by_what_they_attain_less() -> None:
     """Half the share of the peak is twice the arrays' time in experts, and in nothing else."""
     setting = asked("gpt-oss-120b", "long-prefill", "ideal", tokens_in=2048.0)
-    full = prefill(
-        prepared(system("h100-server"), with_experts(setting, 0.0)), mapping(tp=8.0), 512.0
+    peak = float(setting.software.matrix)
+    full, slow, again = (
+        prefill(prepared(system("h100-server"), with_experts(setting, s)), mapping(tp=8.0), 512.0)
+        for s in (0.0, peak / 2.0, peak)
     )
-    half = with_experts(setting, float(setting.software.matrix) / 2.0)
-    slow = prefill(prepared(system("h100-server"), half), mapping(tp=8.0), 512.0)
     assert float(slow.times.experts) == pytest.approx(2.0 * float(full.times.experts), rel=1e-5)
     assert float(slow.times.projections) == float(full.times.projections)
-    same = with_experts(setting, float(setting.software.matrix))
-    again = prefill(prepared(system("h100-server"), same), mapping(tp=8.0), 512.0)
     assert float(again.ttft) == pytest.approx(float(full.ttft), rel=1e-6)
 
 
@@ -288,10 +286,8 @@ def test_a_dense_model_has_no_routed_experts_to_slow_it() -> None:
     """What experts attain changes nothing for Llama."""
     setting = asked("llama-3.3-70b", "long-prefill")
     fast_, slow = (
-        prefill(
-            prepared(system("h100-server"), with_experts(setting, share)), mapping(tp=8.0), 512.0
-        )
-        for share in (0.9, 0.1)
+        prefill(prepared(system("h100-server"), with_experts(setting, s)), mapping(tp=8.0), 512.0)
+        for s in (0.9, 0.1)
     )
     assert float(fast_.ttft) == float(slow.ttft)
 

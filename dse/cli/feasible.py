@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,16 +18,24 @@ from dse.errors import UsageError
 
 
 @click.command("feasible", short_help="Each rule of a design, its margin, the line that breaks it.")
-@click.argument("system")
+@click.argument("system", metavar="SYSTEM|STUDY")
 @click.option("-m", "--model", metavar="NAME", help="Language model, for the operating rules.")
 @click.option("-w", "--workload", metavar="NAME", help="Workload, for the operating rules.")
 @click.option("--chips", type=click.IntRange(min=1), help="Chips that work on it.")
+@click.option(
+    "--designs",
+    type=click.IntRange(1, 100_000),
+    default=512,
+    show_default=True,
+    help="Random designs, of a study.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of those designs.")
 @click.option("--software", default="default", show_default=True, metavar="NAME")
 @click.option("--facility", default="hyperscale-us", show_default=True, metavar="NAME")
 @set_option
 @specs_option
 @output_options
-def feasible_command(system: str, output: Output, **asked: Any) -> None:
+def feasible_command(system: str, output: Output, designs: int, seed: int, **asked: Any) -> None:
     """Check SYSTEM against every rule of a design that can be built.
 
     Each rule has a value, a limit with its source, and the margin between them; a rule that is
@@ -34,15 +43,21 @@ def feasible_command(system: str, output: Output, **asked: Any) -> None:
     the rules of the best operating point (mapping, memory, latencies) follow. Exit code 3 where a
     rule is broken; a limit that nobody declared is named and rejects nothing.
 
+    Of a STUDY: the share of random designs of its space that each rule rejects.
+
     \b
     dse feasible gb200-nvl72
     dse feasible trn2-ultraserver --set chip.memory.stacks=12
     dse feasible h100-server -m llama-3.1-405b -w chat-decode
+    dse feasible trainium4-decode --designs 1000
     """
     from dse.errors import NothingFeasible
 
     if bool(asked["model"]) != bool(asked["workload"]):
         raise UsageError("--model and --workload go together")
+    if _is_study(system, asked):
+        _of_study(system, designs, seed, output, asked)
+        return
     name, documents = _documents(system, asked)
 
     from dse.report.feasible import broken_text, feasible_view
@@ -53,6 +68,36 @@ def feasible_command(system: str, output: Output, **asked: Any) -> None:
         output.show(*feasible_view(name, documents))
     if any(each["state"] == "broken" for each in documents):
         raise NothingFeasible(broken_text(name, documents))
+
+
+def _is_study(name: str, asked: dict[str, Any]) -> bool:
+    """Whether a name, or a file, is a study's and no system's or chip's."""
+    from dse.spec.catalog import head
+
+    if name.endswith(".toml"):
+        return Path(name).is_file() and head(Path(name)).get("kind") == "study"
+    kinds = {each.kind for each in catalogue_of(asked["specs"]).entries if each.name == name}
+    return kinds == {"study"}
+
+
+def _of_study(name: str, designs: int, seed: int, output: Output, asked: dict[str, Any]) -> None:
+    """Shares of a study's random designs that break each rule."""
+    from dse.errors import NothingFeasible
+    from dse.spec.study import load_study
+
+    if asked["workload"] or asked["chips"]:
+        raise UsageError("a study names its own models, workloads and chips")
+    study = load_study(name, catalogue_of(asked["specs"]), asked["settings"])
+
+    from dse.report.feasible_study import study_rules, study_view
+
+    document = study_rules(study, designs, seed)
+    if output.as_json:
+        output.document(document)
+    else:
+        output.show(*study_view(document))
+    if not document["feasible"]:
+        raise NothingFeasible(f"none of {designs} random designs of {name} keeps every rule")
 
 
 def _documents(system: str, asked: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from dse.errors import InputError
 from dse.evidence.measured import Resolver
@@ -28,7 +27,6 @@ from dse.model.transformer import (
 )
 from dse.spec.chip import Chip
 from dse.spec.fields import PRECISIONS
-from dse.spec.system import System
 from dse.spec.workload import LanguageModel, Software
 
 BF16_BYTES = 2.0
@@ -261,21 +259,3 @@ def _rotary(chip: Machine, asked: Call) -> jax.Array:
     moved = numbers * (model.heads + 2.0 * model.key_value_heads) * (BF16_BYTES + asked.size)
     specials = ratio(ROTARY_SPECIALS * rotated, chip.exponentials)
     return jnp.maximum(specials, moved / chip.bandwidth)
-
-
-def fits_in_cache(row: Row, system: System) -> bool:
-    """Whether all that a row reads and writes fits the chip's shared SRAM.
-
-    A kernel that is timed again and again on the same buffers finds them there.
-    """
-    shared = system.chip.dies * system.chip.die.sram
-    if row.table == "gemm":
-        m, n, k = (_number(row, key) for key in "mnk")
-        kind = _kind(row, "dtype")
-        moved = m * k * kind.operand + k * n * kind.weight + m * n * BF16_BYTES
-    else:
-        heads, shared_heads = _number(row, "heads"), _number(row, "kv_heads")
-        queries = 2.0 * heads * _number(row, "seq_q") * BF16_BYTES
-        cached = 2.0 * shared_heads * _number(row, "seq_kv") * _kind(row, "kv_dtype").operand
-        moved = _number(row, "batch") * _number(row, "head_dim") * (queries + cached)
-    return bool(np.less_equal(moved, shared))

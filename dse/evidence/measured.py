@@ -71,7 +71,7 @@ def read_rows(files: Iterable[Path]) -> list[Row]:
 
 
 def table_of(file: Path) -> str:
-    """The table that a file's columns are of; empty for models and lengths, SpecError for others."""
+    """The table of a file's columns; empty for models and lengths, SpecError for others."""
     header = next(iter(_lines(file)), {})
     for table, columns in SIGNATURES.items():
         if set(columns) <= set(header):

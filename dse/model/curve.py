@@ -20,6 +20,7 @@ from dse.model.evaluator import Question
 from dse.model.guard import Scalar
 from dse.model.mapping import as_dict, table
 from dse.model.operation import SLACK, context, replicas
+from dse.model.power import under_cap
 from dse.model.transformer import Mapping
 from dse.spec.system import System
 
@@ -62,7 +63,7 @@ def curve(system: System, question: Question) -> list[Point]:
 @lru_cache(maxsize=2)
 def _program(phase: str) -> Any:
     def one(system: System, setting: Any, mapping: Mapping, batch: Scalar) -> tuple[Scalar, ...]:
-        ctx = context(system, setting.model, setting.workload, setting.software)
+        ctx = context(under_cap(system), setting.model, setting.workload, setting.software)
         done = OPERATIONS[phase](ctx, mapping, batch)
         legal = jnp.minimum(done.margin_memory, done.margin_mapping)
         # each batch that runs by itself has a sequence at least

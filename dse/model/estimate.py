@@ -28,6 +28,7 @@ from dse.model.power import (
     design_power,
     rack_power,
     system_power,
+    under_cap,
 )
 from dse.model.roofline import executed
 from dse.model.rules import margins
@@ -116,7 +117,16 @@ def activity(ctx: Context, done: Operation) -> Activity:
 def result(
     system: System, setting: Setting, mapping: Mapping, phase: str, batch: Scalar | None = None
 ) -> Result:
-    """Every metric of one mapping; `batch` fixes the sequences in flight."""
+    """Every metric of one mapping, under the power limit set on the chips, if there is one.
+
+    `batch` fixes the sequences in flight.
+    """
+    return _result(under_cap(system), setting, mapping, phase, batch)
+
+
+def _result(
+    system: System, setting: Setting, mapping: Mapping, phase: str, batch: Scalar | None
+) -> Result:
     ctx = context(system, setting.model, setting.workload, setting.software)
     done = OPERATIONS[phase](ctx, mapping, batch)
     made = design(system, setting)
@@ -232,10 +242,13 @@ def choose(
     *,
     phase: str,
 ) -> Choice:
-    """The best mapping of a block (leaves [m]) by `weights` over SELECTABLE, limits first."""
+    """The best mapping of a block (leaves [m]) by `weights` over SELECTABLE, limits first.
+
+    The system is as a power limit lets it run (`under_cap`), which no mapping changes.
+    """
 
     def score(mapping: Mapping) -> tuple[Scalar, ...]:
-        made = result(system, setting, mapping, phase, batch)
+        made = _result(system, setting, mapping, phase, batch)
         value = sum(weights[i] * made.metrics[name] for i, name in enumerate(SELECTABLE))
         done = made.operation
         least = jnp.minimum(jnp.minimum(done.margin_tpot, done.margin_ttft), done.margin_memory)

@@ -22,7 +22,7 @@ from dse.model.manufacture import ChipCost, SystemCost
 from dse.model.mapping import as_dict, table
 from dse.model.operation import Activity, Bounds, Operation, Times
 from dse.model.ownership import Ownership
-from dse.model.power import SystemPower
+from dse.model.power import SystemPower, under_cap
 from dse.model.programs import FAST, program, register
 from dse.model.pytree import lower
 from dse.model.transformer import Mapping
@@ -122,6 +122,8 @@ def evaluate(
     sequences in flight. SpecError where no mapping of the table has the pinned degrees.
     """
     fixed_batch = None if batch is None else np.float32(batch)
+    if np.any(np.asarray(systems.chip.power_cap) > 0.0):
+        systems = _under_cap()(systems)
     chips = np.asarray(systems.all_chips)
     leaves, structure = jax.tree.flatten(systems)
     packed = np.stack([np.asarray(leaf, np.float32) for leaf in leaves])
@@ -137,6 +139,11 @@ def evaluate(
         parts.append(jax.tree.map(lambda x, n=number: np.asarray(x)[:n], made))
     back = np.argsort(order, kind="stable")
     return jax.tree.map(lambda *arrays: np.concatenate(arrays)[back], *parts)
+
+
+@cache
+def _under_cap() -> Any:
+    return jax.jit(jax.vmap(under_cap))
 
 
 def _rows(question: Question, chips: float, pinned: Dict[str, int] | None) -> np.ndarray:

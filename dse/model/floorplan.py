@@ -3,8 +3,8 @@
 The area of a compute or I/O die is the sum of its parts, each from the process node's densities; a
 published area replaces the sum. What no source gives by part (control of threads, wiring, uncore)
 follows three rules that all chips share, fitted to published dies (`dse.evidence.die_rows`).
-Interfaces need die edge as well as area, and the package an interposer under all of it: rules with
-a margin.
+Interfaces need die edge as well as area, and the package an interposer under all of it; the limits
+stand in `dse.model.rules`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dse.model.guard import Scalar, declared, margin, ratio, root
+from dse.model.guard import Scalar, declared, ratio, root
 from dse.spec.chip import Chip
 from dse.spec.silicon import Array, Die, DieToDie, Node
 
@@ -272,20 +272,3 @@ def interposer_area(chip: Chip) -> jax.Array:
     """Interposer under dies and stacks, m2 (spacing as in Feng and Ma, DAC 2022: about 1.1)."""
     stacks = chip.memory.stacks * chip.memory.stack.footprint
     return chip.packaging.spacing * (logic_footprint(chip) + stacks)
-
-
-def margins(chip: Chip) -> dict[str, jax.Array]:
-    """Relative margins of the geometric rules; negative where one is broken."""
-    edge, far_edge = shoreline(chip), io_shoreline(chip)
-    reticle = margin(die_area(chip), chip.die.node.reticle)
-    single = jnp.asarray(chip.die.single_exposure) > 0
-    there = jnp.asarray(chip.io_die.count) > 0
-    io_reticle = margin(io_die_area(chip), chip.io_die.node.reticle)
-    io_edge = margin(far_edge.needed, far_edge.available)
-    return {
-        "die.reticle": jnp.where(single, reticle, 1.0),
-        "io_die.reticle": jnp.where(there, io_reticle, 1.0),
-        "chip.shoreline": margin(edge.needed, edge.available),
-        "io_die.shoreline": jnp.where(there, io_edge, 1.0),
-        "chip.interposer": margin(interposer_area(chip), chip.packaging.maximum_area),
-    }

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 from dse.model import roofline
 from dse.model.fabric import fabric, far_share, racks
 from dse.model.floorplan import die_area
-from dse.model.guard import Scalar, declared, margin, ratio
+from dse.model.guard import Scalar, declared, ratio
+from dse.model.pytree import replace
 from dse.model.voltage import clock_at as clock_at
 from dse.model.voltage import voltage as voltage
 from dse.spec.chip import Chip
@@ -285,6 +286,25 @@ def _slowed(chip: Chip, parts: ChipPower, share: Scalar) -> jax.Array:
     return share * (logic * supply**2 + traffic) + leaking + parts.idle
 
 
+def under_cap(system: System) -> System:
+    """The system as the power limit set on its chips lets it run: clock and design power lowered.
+
+    The clock is that at which design load meets the limit; a published design power scales what
+    the parts ask for. Without a limit, or where design load is below it, nothing changes.
+    """
+    chip, core = system.chip, system.chip.die.core
+    limit, full = jnp.asarray(chip.power_cap), design_power(chip)
+    own = replace(chip, power=0.0 * full, power_cap=limit * ratio(derived_power(chip), full, 1.0))
+    clock = capped_clock(own, peak_activity(own))
+    slow = replace(
+        chip,
+        die=replace(chip.die, core=replace(core, clock=clock)),
+        power=jnp.where(limit > 0, jnp.minimum(full, limit), chip.power),
+        power_cap=0.0 * limit,
+    )
+    return replace(system, chip=slow)
+
+
 def system_power(system: System) -> SystemPower:
     """Provisioned power of one system, W: all of it at design load."""
     return _assemble(system, design_power(system.chip), system.chip.scale_up.bandwidth)
@@ -347,15 +367,3 @@ def heat_flux(chip: Chip) -> jax.Array:
     own = memory + chip.memory.stacks * chip.memory.stack.idle_power
     heat = jnp.maximum(design_power(chip) - own, 0.0)
     return ratio(heat, chip.dies * die_area(chip))
-
-
-def margins(system: System) -> dict[str, jax.Array]:
-    """Relative margins of the electrical and thermal rules; negative where one is broken."""
-    node, rack = system.chip.die.node, system.rack
-    fastest = clock_at(node, node.maximum_voltage)
-    flux = _cooled(rack, rack.air.flux, rack.liquid.flux)
-    return {
-        "rack.power": margin(rack_power(system), rack.power_limit),
-        "chip.voltage": margin(system.chip.die.core.clock, fastest),
-        "chip.heat": margin(heat_flux(system.chip), flux),
-    }

@@ -22,10 +22,11 @@ Figure = Callable[[System], Scalar]
 
 @attrs.frozen(kw_only=True)
 class Rule:
-    """One limit of a design. `value`, `limit` and `applies` take a lowered System; SI, shown in `unit`.
+    """One limit of a design. Its functions take a lowered System and give SI, shown in `unit`.
 
-    Where `applies` gives zero the design lacks what the rule is about. `paths` are the leaves that a designer would change, `limits` those that set the limit: of each
-    the one that weighs most is named where the rule is broken.
+    `paths` are the leaves that a designer would change, `limits` those that set the limit: of each
+    the one that weighs most is named. Where `applies` gives zero the design lacks what the rule is
+    about.
     """
 
     name: str
@@ -210,7 +211,7 @@ RULES = (
         limits=("chip.scale_up.lanes",),
     ),
 )
-"""Every rule of a design. Those of an operating point (mapping, memory, latency) need a workload."""
+"""Every rule of a design; those of an operating point (mapping, memory, latency) come beside."""
 
 
 def margins(system: System) -> dict[str, jax.Array]:

@@ -41,7 +41,6 @@ CHUNK = 1024
 """Samples of one call of the compiled program."""
 
 BOTH, DECLARED, SOURCES = "both", "declared", "sources"
-UNCERTAIN = (BOTH, DECLARED, SOURCES)
 """Which constants are sampled."""
 
 _ASKED = ("model", "workload")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -130,55 +130,69 @@ def _bound(path: str, source: Any, origin: Any) -> Document:
         "limit_path": path,
         "limit_file": origin.file,
         "limit_line": origin.line,
-        "source": source.ref if source else "",
-        "confidence": source.confidence if source else "",
+        # what no file gives is the field's own default
+        "source": source.ref if source else "default of the field",
+        "confidence": source.confidence if source else "assumption",
     }
+
+
+class _Operating(NamedTuple):
+    """A rule of an operating point; None stands for a value that its phase does not have."""
+
+    rule: str
+    formula: str
+    unit: str
+    value: float | None
+    limit: float
+    path: str
+    limit_path: str
+
+
+def _operating(evaluation: Document, workload: Any) -> list[_Operating]:
+    memory, chosen = dict(evaluation["breakdown"]["memory"]), evaluation["mapping"]
+    usable, _ = memory.pop("usable"), memory.pop("capacity")
+    replica = max(chosen["tp"] * chosen.get("cp", 1), chosen["ep"]) * chosen["pp"]
+    chips, decides = float(evaluation["chips"]), _DECIDES[evaluation["bound"]]
+    per_token, first = (evaluation["metrics"].get(name) for name in ("tpot_s", "ttft_s"))
+    fits = "chips of a replica <= chips; pp <= layers; tp <= heads; ep <= experts"
+    holds = "weights, caches, activations <= usable memory of a chip"
+    stacks, capacity = "chip.memory.stacks", "chip.memory.stack.capacity"
+    said, until = "time per output token <= limit", "time to the first token <= limit"
+    return [
+        _Operating("mapping", fits, "1", float(replica), chips, "chips", "chips"),
+        _Operating("memory", holds, "GB", sum(memory.values()), usable, stacks, capacity),
+        _Operating("tpot", said, "ms", per_token, workload.tpot, decides, "workload.tpot"),
+        _Operating("ttft", until, "ms", first, workload.ttft, decides, "workload.ttft"),
+    ]
 
 
 def operating_documents(
     evaluation: Document, specs: Mapping[str, Any], places: Mapping[str, Places]
 ) -> list[Document]:
     """The rules of the best operating point; `specs` and `places` by part, system among them."""
-    memory, chosen = dict(evaluation["breakdown"]["memory"]), evaluation["mapping"]
-    usable, _ = memory.pop("usable"), memory.pop("capacity")
-    replica = max(chosen["tp"] * chosen.get("cp", 1), chosen["ep"]) * chosen["pp"]
-    work, decides = specs["workload"], _DECIDES[evaluation["bound"]]
-    listed = (
-        ("mapping", "chips of a replica <= chips; pp <= layers; tp <= heads; ep <= experts", "1")
-        + (float(replica), float(evaluation["chips"]), "chips", "chips"),
-        ("memory", "weights, caches, activations <= usable memory of a chip", "GB")
-        + (sum(memory.values()), usable, "chip.memory.stacks", "chip.memory.stack.capacity"),
-        ("tpot", "time per output token <= limit", "ms")
-        + (evaluation["metrics"].get("tpot_s"), work.tpot, decides, "workload.tpot"),
-        ("ttft", "time to the first token <= limit", "ms")
-        + (evaluation["metrics"].get("ttft_s"), work.ttft, decides, "workload.ttft"),
-    )
     made = []
-    for name, formula, unit, value, limit, path, bound in listed:
-        margin = evaluation["margins"][name]
-        asked = value is not None and margin < 1.0
-        made.append(
-            {
-                "rule": name,
-                "value": value,
-                "limit": limit if asked else None,
-                "margin": margin,
-                "unit": unit,
-                "formula": formula,
-                # all of the memory may be used
-                "state": ("broken" if margin < 0.0 else "holds") if asked else "does not apply",
-            }
-            | _place(path, _in_part(path, places, "of"))
-            | _bound(bound, _in_part(bound, specs, ""), _in_part(bound, places, "of"))
-        )
+    for each in _operating(evaluation, specs["workload"]):
+        margin = evaluation["margins"][each.rule]
+        asked = each.value is not None and margin < 1.0
+        # an operating point may use up all that it has
+        held = "broken" if margin < 0.0 else "holds"
+        document = each._asdict() | {
+            "limit": each.limit if asked else None,
+            "margin": margin,
+            "state": held if asked else "does not apply",
+        }
+        spec, inner = _in_part(each.limit_path, specs)
+        found, rest = _in_part(each.path, places)
+        limits, below = _in_part(each.limit_path, places)
+        document |= _place(each.path, found.of(rest))
+        made.append(document | _bound(each.limit_path, source_of(spec, inner), limits.of(below)))
     return made
 
 
-def _in_part(path: str, parts: Mapping[str, Any], ask: str) -> Any:
-    """The origin, or the source, of a leaf whose path may begin with the part that holds it."""
+def _in_part(path: str, parts: Mapping[str, Any]) -> tuple[Any, str]:
+    """The part that holds a leaf, and the leaf's path in it; the system where none is named."""
     head, _, rest = path.partition(".")
-    part, inner = (parts[head], rest) if head in parts and rest else (parts["system"], path)
-    return part.of(inner) if ask else source_of(part, inner)
+    return (parts[head], rest) if head in parts and rest else (parts["system"], path)
 
 
 def feasible_view(name: str, documents: list[Document]) -> list[Any]:
@@ -212,7 +226,7 @@ def _told(document: Document) -> list[Any]:
         ("limit", document["limit_path"], place(document["limit_file"], document["limit_line"])),
     )
     told = [Text(f"  {what}  {path}\n         {where}") for what, path, where in lines]
-    return [*told, note(f"         {source or 'no source given'}")]
+    return [*told, note(f"         {source}")]
 
 
 def place(file: str, line: int) -> str:

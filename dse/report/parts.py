@@ -122,7 +122,7 @@ def parts_markdown(document: Document) -> str:
 def _said(found: Document) -> str:
     median, worst, other = (100.0 * found[key] for key in ("median", "worst", "vendor_median"))
     return (
-        f"median error {median:.1f} %, worst {worst:.1f} %; vendors left out: median {other:.1f} %; "
+        f"median error {median:.1f} %, worst {worst:.1f} %; vendor left out: median {other:.1f} %; "
         f"{len(found['constants'])} fitted constants: {', '.join(found['constants'])}"
     )
 

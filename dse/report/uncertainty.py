@@ -10,7 +10,7 @@ from rich.text import Text
 from dse.model.uncertainty import PER_INPUT, Samples, shares
 from dse.report.evaluation import OPERATING
 from dse.report.figures import digits, metric_number, metric_unit, percent
-from dse.report.terminal import Column, fitting, heading, note, table
+from dse.report.terminal import GAP, Column, fitting, heading, note, table, width
 from dse.spec.metrics import METRICS
 
 Document = dict[str, Any]
@@ -76,7 +76,7 @@ def uncertainty_view(document: Document) -> list[Any]:
     parts: list[Any] = [
         heading(f"Bands over {number:,} samples of {document['inputs']} constants"),
         note(f"seed {document['seed']}; the mapping stays, the batch follows the limits"),
-        _bands(document),
+        *_bands(document),
     ]
     infeasible = 1.0 - document["feasible_share"]
     if infeasible > 0.0:
@@ -88,23 +88,30 @@ def uncertainty_view(document: Document) -> list[Any]:
     return parts + _variance(document)
 
 
-def _bands(document: Document) -> Any:
-    bands = document["bands"]
+def _bands(document: Document) -> list[Any]:
+    bands, values = document["bands"], document["metrics"]
     names = list(bands)
-    return table(
-        [
-            Column("metric", names),
-            *(
-                Column(
-                    f"{PERCENTILES[key]:.0f} %",
-                    [metric_number(name, bands[name][key]) for name in names],
-                    right=True,
-                )
-                for key in PERCENTILES
-            ),
-            Column("unit", [metric_unit(name) for name in names]),
-        ]
-    )
+    columns = [
+        Column("metric", names),
+        Column("unit", [metric_unit(name) for name in names]),
+        Column("value", [metric_number(name, values[name]) for name in names], right=True),
+    ]
+    for key, share in PERCENTILES.items():
+        cells = [metric_number(name, bands[name][key]) for name in names]
+        columns.append(Column(f"{share:.0f} %", cells, right=True))
+    # float32 of a design and of its samples differ in the last place
+    outside = [
+        name
+        for name in names
+        if not bands[name]["p5"] * (1.0 - 1e-5) <= values[name] <= bands[name]["p95"] * (1.0 + 1e-5)
+    ]
+    # no gap follows the last column
+    whole = sum(column.width + GAP for column in columns) - GAP
+    parts: list[Any] = [table(columns)] if whole <= width() else fitting(columns, keys=2)
+    if outside:
+        why = "intervals of their constants reach further one way"
+        parts.append(note(f"beyond their band, as {why}: {', '.join(outside)}"))
+    return parts
 
 
 def _variance(document: Document) -> list[Any]:

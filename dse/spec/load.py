@@ -23,7 +23,7 @@ from dse.spec.document import (
     read,
     spec_name,
 )
-from dse.spec.fields import CONFIDENCES, KINDS, Branch, Leaf, Source, fields_of, no_field
+from dse.spec.fields import CONFIDENCES, KINDS, Branch, Leaf, Source, fields_of, no_field, walk
 from dse.spec.lines import parse_toml
 from dse.spec.provenance import UNSOURCED, Carried, pinned
 from dse.spec.raw import CONDITIONAL, alternatives, conditional, leaf_value, shown, weights
@@ -265,7 +265,7 @@ def check_file(file: FilePath, kind: str, catalog: Catalog, *, sourced: bool) ->
         made = build_whole(document, catalog)
     except InputError as error:
         return list(error.findings)
-    findings = _unsourced(document, made) if sourced else []
+    findings = [*_unsourced(document, made), *_outside(document, made)] if sourced else []
     if document.data.get("name") != file.stem:
         message = f"name {document.data.get('name')!r} is not the file's"
         findings.append(document.finding(("name",), message, expected=f'name = "{file.stem}"'))
@@ -285,3 +285,27 @@ def _unsourced(document: Document, made: Any) -> list[Finding]:
             expected = f'"{dotted}" = {{ ref = "...", confidence = "..." }} in [sources]'
             found.append(document.finding(path, "a number without a source", expected=expected))
     return found
+
+
+def _outside(document: Document, made: Any) -> list[Finding]:
+    """Numbers that lie outside of the interval that their own source gives."""
+    found = []
+    for path, leaf, value in walk(made):
+        source = made.sources.get(path)
+        if source is None or not leaf.numeric or isinstance(value, Free) or not value:
+            continue
+        try:
+            _check_within(leaf, source, value)
+        except InputError as error:
+            found += [document.placed(tuple(path.split(".")), fault) for fault in error.findings]
+    return found
+
+
+def _check_within(leaf: Leaf, source: Source, value: float) -> None:
+    low = units.parse(source.low, leaf.unit) if source.low else value
+    high = units.parse(source.high, leaf.unit) if source.high else value
+    # 1e-9: an end may be the value itself, written in another unit
+    if not low * (1.0 - 1e-9) <= value <= high * (1.0 + 1e-9):
+        message = f"{leaf.show(value)} lies outside of its source's interval"
+        expected = f"a value between {leaf.show(low)} and {leaf.show(high)}"
+        raise SpecError(Finding(message=message, expected=expected))

@@ -41,7 +41,7 @@ class Node(Named):
     sram_energy: float = quantity("pJ/bit", "a bit read from or written to a large SRAM")
     leakage: float = quantity("W/mm2", "leakage at its temperature and the nominal voltage")
     leakage_temperature: float = quantity(
-        "K", "junction temperature of that leakage", low=1.0, default=358.15
+        "K", "junction temperature of that leakage", low=1.0, default=358.0
     )
     leakage_rise: float = quantity(
         "K", "temperature rise that multiplies leakage by e", low=1.0, default=25.0

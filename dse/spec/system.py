@@ -89,7 +89,7 @@ class AirCooling:
 
     power: float = number("fans, as a share of the power they cool", default=0.12)
     flux: float = quantity("W/mm2", "heat that leaves a compute die's area", default=1.0e6)
-    junction: float = quantity("K", "junction temperature under load", low=1.0, default=358.15)
+    junction: float = quantity("K", "junction temperature under load", low=1.0, default=358.0)
 
 
 @spec()
@@ -98,7 +98,7 @@ class LiquidCooling:
 
     power: float = number("pumps, and fans for the rest, as a share of the power", default=0.04)
     flux: float = quantity("W/mm2", "heat that leaves a compute die's area", default=1.5e6)
-    junction: float = quantity("K", "junction temperature under load", low=1.0, default=338.15)
+    junction: float = quantity("K", "junction temperature under load", low=1.0, default=338.0)
 
 
 @spec()
