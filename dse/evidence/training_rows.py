@@ -60,8 +60,8 @@ SPECIAL = {
     )
 }
 """Parts that no data sheet has, by what a row's notes say of them, as settings over its system.
-The H100 of torchtitan's tables: six stacks of HBM2e; 1.53 GHz is the clock at which the parts of an
-H100 with such memory add up to 500 W (dse.model.power, energy with the voltage squared)."""
+The H100 of torchtitan's tables: six stacks of HBM2e; 1.53 GHz is the clock at which an H100 that is
+held to 500 W of its 700 meets that limit (dse.model.power.under_cap)."""
 
 INTEGER_RATES = {"tpu-v5e": 2.0, "tpu-v5p": 2.0, "tpu-v6e": 2.0}
 """INT8 operations over BF16 ones of chips whose specs leave them out, so that no FP8 workload gains

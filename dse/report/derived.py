@@ -135,7 +135,7 @@ def _chip(chip: Any, catalogue: Any) -> dict[str, Figures]:
         "memory_bandwidth": _figure(chip.memory.bandwidth, "TB/s", said.bandwidth),
         "scale_up_bandwidth": _figure(chip.scale_up.bandwidth, "GB/s", said.scale_up),
         "design_power": _figure(design_power(low), "W", said.power),
-        "power_that_its_parts_ask_for": _figure(derived_power(low), "W"),
+        "derived_power": _figure(derived_power(low), "W"),
         "idle_power": _figure(idle_power(low), "W"),
     }
     io_dies = {"area_of_one_io_die": _parts(io_die_parts(low), "mm2")} if low.io_die.count else {}
