@@ -156,6 +156,7 @@ def test_bases_say_which_stack_and_version_a_row_is() -> None:
     assert kin.version(Row(id="2", table="train", software="maxtext")) == ""
 
 
+@pytest.mark.slow
 def test_files_of_stacks_that_were_fitted_together_load(tmp_path: Path) -> None:
     """The common stack, each stack with it as base, and versions with facts and a maturity."""
     rows = [

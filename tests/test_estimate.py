@@ -57,7 +57,9 @@ def variants(number: int) -> System:
     return jax.tree.unflatten(tree, columns)
 
 
-@pytest.mark.parametrize("case", [CASES[1], CASES[4]], ids=lambda c: c.phase)
+@pytest.mark.parametrize(
+    "case", [CASES[1], pytest.param(CASES[4], marks=pytest.mark.slow)], ids=lambda c: c.phase
+)
 def test_forty_thousand_rows_equal_eager(case: Case) -> None:
     """One call of 40,000 designs gives what eager evaluation gives in parts."""
     many, number = variants(40_000), 40_000
@@ -94,7 +96,9 @@ def rescaled(tree: Any, scales: dict[str, float]) -> Any:
     return jax.tree.unflatten(jax.tree.structure(tree), values)
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(
+    "phase", [pytest.param(p, marks=pytest.mark.slow) if p == "prefill" else p for p in PHASES]
+)
 def test_dimensions_are_homogeneous(phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In other base units, every metric is the same quantity: no constant hides a dimension.
 

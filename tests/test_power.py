@@ -333,7 +333,11 @@ def test_a_higher_clock_is_never_cooler(clock: float, factor: float) -> None:
     assert power.derived_power(clocked(chip, clock * factor)) >= slow * (1 - 1e-6)
 
 
-@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
+@pytest.mark.parametrize(
+    "system",
+    [SYSTEMS[0], *(pytest.param(each, marks=pytest.mark.slow) for each in SYSTEMS[1:])],
+    ids=lambda system: system.name,
+)
 def test_gradients_are_exact(system: System) -> None:
     """Every derivative equals a central difference in float64, the voltage's included."""
     core = attrs.evolve(system.chip.die.core, clock=1.1 * system.chip.die.core.clock)
@@ -367,7 +371,9 @@ def test_the_evaluator_holds_a_chip_to_its_limit() -> None:
     """The best operating point is chosen at the clock that the limit leaves."""
     full = system("h100-server")
     held = replace(full, chip=replace(full.chip, power_cap=350.0))
-    found = evaluate(stack([full, held]), question("llama-3.3-70b", "long-prefill"))
+    found = evaluate(stack([full, held]), question("llama-3.3-70b", "chat-decode"))
     plain, slow = found.metrics["tokens_per_s"]
-    assert slow < 0.95 * plain
+    assert slow < plain
+    plain, slow = found.metrics["average_power_w"]
+    assert slow < 0.9 * plain
     assert found.metrics["chip_power_w"] == pytest.approx([700.0, 350.0])
