@@ -170,7 +170,14 @@ def never_slower(found: Evaluation) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    "asked", [DECODE, MIXTURE, PREFILL, TRAINING], ids=["dense", "experts", "prefill", "training"]
+    "asked",
+    [
+        DECODE,
+        MIXTURE,
+        pytest.param(PREFILL, marks=pytest.mark.slow),
+        pytest.param(TRAINING, marks=pytest.mark.slow),
+    ],
+    ids=["dense", "experts", "prefill", "training"],
 )
 @given(
     name=st.sampled_from(SYSTEMS),
