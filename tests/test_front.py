@@ -18,7 +18,6 @@ from dse.search.front import (
     non_dominated,
     normalise,
     reached_by,
-    thin,
     to_maximise,
 )
 
@@ -154,18 +153,6 @@ def test_a_reference_is_led_to_the_front_by_the_fewest_changes() -> None:
     values = np.array([[5.0, 5.0], [4.0, 6.0], [9.0, 1.0]])
     assert reached_by(designs, values, ["b", 2, 3], np.array([3.0, 3.0])) == 1
     assert reached_by(designs, values, ["b", 2, 3], np.array([10.0, 3.0])) is None
-
-
-def test_a_thinned_front_stands_for_the_whole() -> None:
-    """Every row is within the tolerance of one that is kept; none is kept in vain."""
-    t = np.linspace(0.0, 1.0, 101)
-    front = np.column_stack([np.exp(t), np.exp(1.0 - t)])
-    kept = thin(front, 0.1)
-    scaled = normalise(front)
-    near = (scaled[None, kept] <= scaled[:, None] + 0.1 + 1e-9).all(axis=2)
-    assert near.any(axis=1).all()
-    assert 8 <= len(kept) <= 12
-    assert len(thin(front[:0], 0.1)) == 0
 
 
 def test_the_price_at_which_a_reference_joins_the_front() -> None:

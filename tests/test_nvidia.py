@@ -249,7 +249,7 @@ def test_racks_reach_their_published_peaks(name: str, bf16: float, fp8: float) -
 @pytest.mark.parametrize(
     ("name", "published", "tolerance", "citation"),
     [
-        # the name plate of a server with twice the supplies it needs
+        # the parts come to 11 % less than the data sheet; why is not known
         ("a100-40gb-server", 6.5e3, 0.12, "DGX A100 data sheet"),
         ("l40s-server", 5e3, 0.07, "ServeTheHome: 4.3 to 5 kW"),
         ("b300-server", 14.5e3, 0.07, "DGX B300"),

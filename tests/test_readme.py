@@ -53,6 +53,19 @@ def test_the_accuracy_table_is_the_generated_one() -> None:
     assert {line[:4] for line in shown} <= {line[:4] for line in generated}
 
 
+def test_what_is_said_of_silicon_is_generated() -> None:
+    """Die areas, design powers and node power: the medians and means that the page has."""
+    page = Path(__file__).parent.parent / "specs" / "measured" / "README.md"
+    made = page.read_text(encoding="utf-8")
+    (area, worst), (power, _) = re.findall(r"Median error ([\d.]+) %, worst ([\d.]+) %", made)
+    node = re.search(r"\| node power \| 66 \| ([\d.]+) ", made)
+    assert node
+    said = " ".join(README.split("Silicon is held")[1].split("\n\n")[0].split())
+    assert f"within {area} % in the median ({worst} % at worst)" in said
+    assert f"within {power} % (" in said
+    assert f"within {node[1]} %." in said
+
+
 def _numbers(table: str) -> list[tuple[float, ...]]:
     """The numbers of each line of a Markdown table, without those of its first column."""
     rows = [line.split("|")[2:-1] for line in table.splitlines() if line.startswith("|")]

@@ -9,7 +9,7 @@ its own silicon.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 import numpy as np
@@ -153,8 +153,3 @@ def die_of(name: str) -> str:
 def vendor_of(name: str) -> str:
     """The vendor of a chip."""
     return next((v for v, begins in VENDORS.items() if name.startswith(begins)), name)
-
-
-def median_error(found: Iterable[LeftOut]) -> float:
-    """Median size of the differences."""
-    return float(np.median([abs(each.difference) for each in found]))

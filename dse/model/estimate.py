@@ -18,7 +18,7 @@ from dse.model.continuous import serve
 from dse.model.floorplan import DieArea, die_area, die_parts
 from dse.model.goodput import Goodput, goodput
 from dse.model.guard import Scalar, ratio
-from dse.model.manufacture import ChipCost, SystemCost, chip_cost, system_cost
+from dse.model.manufacture import ChipCost, Markup, SystemCost, chip_cost, system_cost
 from dse.model.operation import SLACK, Context, Operation, context
 from dse.model.ownership import Ownership, economy, ownership, price_factor
 from dse.model.power import (
@@ -141,7 +141,7 @@ def _result(
     }
     progress = goodput(ctx, setting.facility)
     return Result(
-        metrics=_metrics(ctx, setting, done, made, average, cost, progress.share, phase),
+        metrics=_metrics(ctx, setting, done, made, average, cost, factor, progress.share, phase),
         margins={**operating_margins, **made.margins},
         operation=done,
         design=made,
@@ -158,6 +158,7 @@ def _metrics(
     made: Design,
     average: SystemPower,
     cost: Ownership,
+    factor: Markup,
     progress: Scalar,
     phase: str,
 ) -> dict[str, Scalar]:
@@ -179,7 +180,6 @@ def _metrics(
     # replicas that serve do not wait for one that fails; a training job does
     goodput_share = serving + (1.0 - serving) * progress
     kept = tokens * goodput_share
-    factor = price_factor(facility, setting.basis)
     fleet = economy(system, facility, factor, cost, kept / share)
     return {
         "tokens_per_s": tokens,

@@ -116,21 +116,6 @@ class Archive:
         return hypervolume(self.values)
 
 
-def thin(values: np.ndarray, tolerance: float) -> np.ndarray:
-    """The indices of rows of a front [n, k] that stand for all others within `tolerance`.
-
-    Epsilon-dominance (Laumanns et al., Evolutionary Computation 10, 2002): a row is left out if
-    one that is kept is at most `tolerance` of the front's width worse in every objective. The best
-    in the first objective comes first.
-    """
-    scaled = normalise(values) if len(values) else np.zeros((0, 1))
-    kept: list[int] = []
-    for index in np.argsort(scaled[:, 0], kind="stable"):
-        if not kept or np.all(np.any(scaled[kept] > scaled[index] + tolerance, axis=1)):
-            kept.append(int(index))
-    return np.array(kept, dtype=int)
-
-
 def knee(values: np.ndarray) -> int | None:
     """The row of a front [n, k] farthest beyond the plane through its best in each objective.
 

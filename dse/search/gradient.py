@@ -9,7 +9,7 @@ seed, so that a resumed run proposes what an unbroken one would have.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
@@ -255,35 +255,41 @@ class Guide:
         return np.array(taken, dtype=int)
 
 
-class Gradient(Proposer):
-    """Ends of ascents and neighbours of the front, in turn; the first generation is spread."""
+class Guided(Proposer):
+    """Any proposer with a guide; one design in `part` of a generation is a seed, up to STARTS."""
+
+    part: ClassVar[int]
 
     def __init__(
         self,
         parameters: Sequence[Parameter],
         senses: Sequence[str],
         *,
-        seed: int,
-        batch_size: int,
-        initial: np.ndarray | None = None,
         relaxation: Relaxation | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(parameters, senses, seed=seed, batch_size=batch_size, initial=initial)
+        super().__init__(parameters, senses, **options)
         self.guide = Guide(parameters, senses, relaxation)
-        self.starts = min(STARTS, -(-batch_size // 4))
+        self.starts = min(STARTS, -(-self.batch_size // self.part))
 
     def notice(self, levels: np.ndarray, found: Evaluations) -> None:
         """Takes a logged batch with its mappings, after `observe`."""
         self.guide.remember(levels, found)
 
+    def _retire(self) -> None:
+        super()._retire()
+        self.guide.retire()
+
+
+class Gradient(Guided):
+    """Ends of ascents and neighbours of the front, in turn; the first generation is spread."""
+
+    part = 4
+
     def charge(self, generation: int) -> float:
         """What generations up to this one cost beside their designs, in evaluations."""
         ranking = self.guide.ranking_cost(self.batch_size - self.starts)
         return generation * (self.starts * self.guide.seed_cost + ranking)
-
-    def _retire(self) -> None:
-        super()._retire()
-        self.guide.retire()
 
     def _generate(self, generation: int) -> Proposal:
         random, given = self._random(generation), self._given(generation)

@@ -2,55 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from dse.search.ascent import Relaxation
-from dse.search.gradient import STARTS, Gradient, Guide
+from dse.search.gradient import Gradient, Guided
 from dse.search.levels import spread
 from dse.search.propose import Nsga2
-from dse.search.protocol import Evaluations, Parameter
 from dse.search.unseen import Proposal, Proposer
 
 SEEDED = 4
 """Of so many generations one begins with gradient seeds; so do the second and the third."""
 
 
-class Hybrid(Nsga2):
+class Hybrid(Guided, Nsga2):
     """Each generation: seeds when it is their turn, half of the rest neighbours, half children.
 
     The first generation is spread as that of NSGA-II. Without a relaxation there are no seeds, and
     neighbours are taken in random order.
     """
 
-    def __init__(
-        self,
-        parameters: Sequence[Parameter],
-        senses: Sequence[str],
-        *,
-        seed: int,
-        batch_size: int,
-        initial: np.ndarray | None = None,
-        relaxation: Relaxation | None = None,
-    ) -> None:
-        super().__init__(parameters, senses, seed=seed, batch_size=batch_size, initial=initial)
-        self.guide = Guide(parameters, senses, relaxation)
-        self.starts = min(STARTS, -(-batch_size // 8))
-
-    def notice(self, levels: np.ndarray, found: Evaluations) -> None:
-        """Takes a logged batch with its mappings, after `observe`."""
-        self.guide.remember(levels, found)
+    part = 8
 
     def charge(self, generation: int) -> float:
         """What generations up to this one cost beside their designs, in evaluations."""
         seeded = sum(map(_seeded, range(1, generation + 1)))
         ranking = self.guide.ranking_cost(-(-self.batch_size // 2))
         return seeded * self.starts * self.guide.seed_cost + generation * ranking
-
-    def _retire(self) -> None:
-        super()._retire()
-        self.guide.retire()
 
     def _generate(self, generation: int) -> Proposal:
         random, given = self._random(generation), self._given(generation)

@@ -50,16 +50,10 @@ class Nsga2(Proposer):
     """
 
     def __init__(
-        self,
-        parameters: Sequence[Parameter],
-        senses: Sequence[str],
-        *,
-        seed: int,
-        batch_size: int,
-        initial: np.ndarray | None = None,
+        self, parameters: Sequence[Parameter], senses: Sequence[str], **options: Any
     ) -> None:
-        super().__init__(parameters, senses, seed=seed, batch_size=batch_size, initial=initial)
-        self.population = max(batch_size, SMALLEST_POPULATION)
+        super().__init__(parameters, senses, **options)
+        self.population = max(self.batch_size, SMALLEST_POPULATION)
         self._pool: dict[int, _Individual] = {}
         self._parents: dict[int, _Individual] = {}
         self._children: dict[int, _Individual] = {}
