@@ -14,7 +14,7 @@ from dse.evidence.breakdown import OVERHEAD, breakdowns, told, worst
 from dse.evidence.measured import Resolver, measured_files, read_rows
 from dse.evidence.prediction import Batch, Row
 from dse.evidence.serving_rows import batches
-from dse.evidence.validate import Outcome, stacks_of, validate
+from dse.evidence.validate import Outcome, predictor_of, stacks_of, validate
 
 
 def half_and_half(software: Any, work: Any) -> tuple[Any, ...]:
@@ -95,6 +95,20 @@ def test_parts_of_serving_rows_add_up_to_their_predictions() -> None:
             answers = float(inputs.workload.tokens_out)
             whole = users * answers / (rate / slower)
             assert seconds["output_tokens_per_s"] == pytest.approx(whole, rel=0.02)
+
+
+def test_parts_of_training_rows_add_up_to_their_predictions() -> None:
+    """A step of a run on many chips: its operator groups are its seconds, maturity counted."""
+    rows = read_rows([file for file in measured_files() if file.name == "train.csv"])
+    row = next(r for r in rows if r.software == "megatron-2022" and r.number("pp", 1.0) != 1.0)
+    (batch,), left = predictor_of("train")([row], resolver())
+    assert not left
+    assert batch.parts is not None
+    software, inputs = jax_row(stacks_of([row], resolver())), jax_leaves(batch.inputs, 0)
+    step, _ = (float(value) for value in batch.function(software, inputs))
+    groups = batch.parts(software, inputs)["step_time_s"]
+    assert sum(map(float, groups.values())) == pytest.approx(step, rel=1e-3)
+    assert float(groups["pipeline"]) > 0.0
 
 
 def jax_leaves(tree: Any, index: int) -> Any:

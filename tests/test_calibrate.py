@@ -6,12 +6,12 @@ import csv
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from dse.cli import cli
 from dse.evidence.calibrate import Problem, families_out, summary
+from dse.evidence.fit_errors import COLUMNS, read_lines, text_of_lines
 from dse.evidence.kernel_rows import batches
 from dse.evidence.lineage import Lineage
 from dse.evidence.measured import Resolver, measured_folder, read_rows
@@ -19,6 +19,7 @@ from dse.evidence.prediction import Row, predict
 from dse.evidence.stack_file import family_data
 from dse.evidence.stack_fit import fit_stack
 from dse.model.pytree import lower, replace, stack
+from dse.report.calibrate import fits_markdown
 from dse.spec import Catalog, Software, load
 from dse.spec.write import text_of
 
@@ -70,14 +71,12 @@ def test_the_gradient_of_the_loss_agrees_with_differences() -> None:
     """Through the model, the rows' stacks, and the robust loss."""
     problem = made_up(0.6, 0.9)
     at, step = problem.start, 1e-2
-    _, slope = problem.gradient(at.astype(np.float32), problem.weights)
+    _, slope = problem.loss(at, problem.weights)
     for index in range(len(at)):
         moved = [at.copy(), at.copy()]
         moved[0][index] += step
         moved[1][index] -= step
-        up, down = (
-            float(problem.gradient(p.astype(np.float32), problem.weights)[0]) for p in moved
-        )
+        up, down = (problem.loss(p, problem.weights)[0] for p in moved)
         assert float(slope[index]) == pytest.approx((up - down) / (2 * step), rel=0.1, abs=2e-3)
 
 
@@ -114,6 +113,37 @@ def test_the_file_that_is_written_loads(tmp_path: Path) -> None:
     assert again.exit_code == 1
     assert "the file exists" in again.stderr
     assert calibrate(tmp_path, "--replace").exit_code == 0
+
+
+def test_errors_of_fits_are_kept_by_stack(tmp_path: Path) -> None:
+    """By set and kind; another stack's lines stay, the same stack's are replaced; a file of other
+    columns is an error and stays as it is."""
+    file = tmp_path / "fits.csv"
+    other = dict.fromkeys(COLUMNS, "0") | {"stack": "other", "part": "GEMM", "error": "fitted"}
+    file.write_text(text_of_lines([other]), encoding="utf-8")
+    for _ in range(2):
+        assert calibrate(tmp_path, "--replace", "--errors", str(file)).exit_code == 0
+    lines = read_lines(file)
+    assert [(line["stack"], line["part"], line["error"]) for line in lines] == [
+        ("mine", "GEMM", "fitted"),
+        ("mine", "GEMM", "uncalibrated"),
+        ("other", "GEMM", "fitted"),
+    ]
+    assert float(lines[0]["mean"]) <= 1.05 * float(lines[1]["mean"])
+    assert "| mine | GEMM | " in fits_markdown(lines)
+    file.write_text("id,system\n", encoding="utf-8")
+    result = calibrate(tmp_path, "--replace", "--errors", str(file))
+    assert result.exit_code == 1
+    assert "no file of errors of fits" in result.stderr
+    assert file.read_text(encoding="utf-8") == "id,system\n"
+
+
+def test_what_is_set_is_not_fitted(tmp_path: Path) -> None:
+    """A number given with --set stands in the file as it was given."""
+    result = calibrate(tmp_path, "--set", "software.launch=4 us", "--json")
+    assert result.exit_code == 0, result.output
+    assert "launch" not in json.loads(result.stdout)["values"]
+    assert load(Software, "mine", Catalog.default([tmp_path])).launch == pytest.approx(4e-6)
 
 
 def test_no_rows_is_an_error(tmp_path: Path) -> None:

@@ -11,7 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dse.evidence.calibrate import Problem, families_out, fit, folds, summary
+from dse.evidence.calibrate import (
+    Problem,
+    families_out,
+    fit,
+    folds,
+    left_out,
+    sources_out,
+    summary,
+)
 from dse.evidence.measured import Resolver, measured_folder, read_rows
 from dse.evidence.prediction import Batch, Row, predict
 from dse.evidence.training_rows import SIZES, batches, candidates
@@ -187,6 +195,50 @@ def test_families_left_out_are_predicted_by_the_others() -> None:
     problem = Problem([toy(0.6, 0.4)], default(), FREE)
     assert summary(families_out(problem)).mean < 0.01
     assert summary(folds(problem)).mean < 0.01
+    assert summary(sources_out(problem)).mean < 0.01
+
+
+def test_a_row_left_out_leaves_its_source_in_the_fit() -> None:
+    """One source was measured at half speed: out of fold its other rows tell so by its version's
+    maturity; with the source left out nothing does."""
+    batch = toy(0.6, 0.4)
+    slower = tuple(
+        attrs.evolve(
+            row,
+            source=f"{row.source}{row.software}",
+            measured={"step_time_s": row.measured["step_time_s"] * (1 + (row.software == "a-2"))},
+        )
+        for row in batch.rows
+    )
+    made = attrs.evolve(batch, rows=slower, function=_aged)
+    problem = Problem([made], default(), FREE, version=lambda row: row.software)
+    assert summary(folds(problem)).mean < 0.1
+    one = next(row for row in slower if row.software == "a-2")
+    alone = left_out(problem, lambda row: row.software)
+    away = np.array([row.software == one.software for row in problem.rows])
+    assert summary(alone[away]).mean > 0.3
+
+
+def test_slopes_of_stacks_and_versions_agree_with_differences() -> None:
+    """Two stacks with numbers of their own, a version with a factor, a field that rows fix."""
+    problem = Problem(
+        [attrs.evolve(toy(0.6, 0.4), function=_aged)],
+        default(),
+        {**FREE, "overlap": (0.0, 0.9)},
+        version=lambda row: row.source if row.source == "s1" else "",
+        variant=lambda row: {"memory": 0.5} if row.source == "s2" else {},
+        group=lambda row: row.software,
+    )
+    assert (len(problem.groups), problem.versions) == (2, ("s1",))
+    at = np.clip(problem.start, -1.0, 0.9)
+    found, step = problem.slopes(at), 1e-2
+    for index in range(len(at)):
+        move = step * (np.arange(len(at)) == index)
+        differences = (problem.errors(at + move) - problem.errors(at - move)) / (2 * step)
+        np.testing.assert_allclose(found[:, index], differences, rtol=2e-2, atol=2e-3)
+    # the common numbers act through the priors alone
+    assert not found[:, :3].any()
+    assert np.abs(found).max(axis=0)[3:5].min() > 0.1
 
 
 def test_a_left_out_family_is_not_seen() -> None:
@@ -212,7 +264,7 @@ def test_variants_fix_fields_of_their_rows() -> None:
         {"matrix": (0.2, 1.0)},
         variant=lambda row: {"memory": 0.4} if row.software == "a-1" else {"memory": 0.8},
     )
-    errors = np.asarray(problem.errors(jnp.log(jnp.asarray([0.6]))))
+    errors = problem.errors(np.log([0.6]))
     first = np.array([row.software == "a-1" for row in problem.rows])
     assert np.abs(errors[first]).max() < 1e-5
     assert np.all(errors[~first] < -0.05)

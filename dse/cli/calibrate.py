@@ -51,11 +51,17 @@ from dse.cli.options import Setting, catalogue_of, set_option, specs_option
     "--table",
     "tables",
     multiple=True,
-    type=click.Choice(["train", "memory", "serve", "gemm", "attention"]),
+    type=click.Choice(["train", "memory", "serve", "gemm", "attention", "collective"]),
     help="Only rows of this table; may be repeated.  [default: all]",
 )
 @click.option("--quick", is_flag=True, help="Leave out the fits with parts of the rows left out.")
 @click.option("--replace", is_flag=True, help="Write over a file that exists.")
+@click.option(
+    "--errors",
+    metavar="CSV",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Keep the errors in this file too, in place of the stack's former ones.",
+)
 @set_option
 @specs_option
 @click.option("--json", "as_json", is_flag=True, help="Write the figures as JSON to stdout.")
@@ -76,6 +82,7 @@ def calibrate_command(
     tables: tuple[str, ...],
     quick: bool,
     replace: bool,
+    errors: Path | None,
     settings: tuple[Setting, ...],
     specs: tuple[str, ...],
     as_json: bool,
@@ -96,8 +103,8 @@ def calibrate_command(
     With --pool several stacks are fitted together: each has numbers of its own, drawn to those
     that are common to all, so that one of few rows, or of one chip, learns from the others.
 
-    Errors come in four kinds: of the rows fitted, of sources left out in turn, of compute-die
-    families left out in turn, and before any fit. The file that is written holds the numbers with
+    Errors come in five kinds: of the rows fitted, of rows left out in turn, of whole sources, of
+    compute-die families, and before any fit. The file that is written holds the numbers with
     their intervals, and is found by dse validate where --specs names its folder.
     """
     from dse.report.calibrate import Asked, calibrated, calibration_json, calibration_text
@@ -113,8 +120,12 @@ def calibrate_command(
         versions=versions,
         settings=settings,
         crossed=not quick,
+        errors=errors,
     )
     found, texts = calibrated(files, asked, catalogue_of(specs), warn)
+    if errors:
+        errors.write_text(texts.pop(""), encoding="utf-8")
+        warn(f"Wrote {errors}.")
     for name, text in texts.items():
         place = Path(file or ".") / f"{name}.toml" if several else Path(file or f"{name}.toml")
         _write(place, text, replace)

@@ -66,7 +66,8 @@ def validate_command(
     dse validate runs.csv --software trtllm --worst 20
     """
     from dse.errors import UsageError
-    from dse.evidence.measured import Resolver, measured_files, read_rows
+    from dse.evidence.fit_errors import read_lines
+    from dse.evidence.measured import FITS, Resolver, measured_files, measured_folder, read_rows
     from dse.spec.load import load
     from dse.spec.workload import Software
 
@@ -83,6 +84,7 @@ def validate_command(
         warn("Note: no file holds rows of a known table.")
 
     from dse.evidence.validate import validate
+    from dse.report.calibrate import fits_markdown
     from dse.report.parts import parts_document, parts_markdown, parts_view
     from dse.report.validate import (
         around,
@@ -101,7 +103,8 @@ def validate_command(
     elif markdown:
         text = validation_markdown(found)
         if parts:
-            text = f"{text.rstrip()}\n\n{parts_markdown(parts)}\n"
+            fits = fits_markdown(read_lines(measured_folder() / FITS))
+            text = f"{text.rstrip()}\n\n{fits}\n\n{parts_markdown(parts)}\n"
         output.text(around(output.file, text))
     else:
         output.show(*validation_view(found, worst), *(parts_view(parts) if parts else []))

@@ -2,8 +2,8 @@
 
 The loss is the weighted mean of |log(predicted / measured)|, quadratic near zero (Huber 1964).
 Variables are logarithms between bounds; L-BFGS-B minimises. Versions of a stack share its fitted
-numbers and differ by one factor, `maturity`. Errors come in three kinds: of the rows fitted, of
-rows left out in turn by source and system, and of families of compute dies left out whole.
+numbers and differ by one factor, `maturity`. Errors come in four kinds: of the rows fitted, of
+rows left out in turn, of sources and systems left out whole, and of families of compute dies.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from typing import Any
 
 import attrs
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from dse.evidence.prediction import Batch, Row
+from dse.evidence.prediction import Batch, Row, predict, slopes
 from dse.evidence.summary import Summary as Summary
 from dse.evidence.summary import summary as summary
 from dse.model.pytree import lower, replace
@@ -37,6 +36,9 @@ STEPS = 200
 NORMAL_95 = 1.96
 """Standard errors to either side of a 95 % interval."""
 
+LEAST = 1e-30
+"""Predictions are not smaller where logarithms are taken of them."""
+
 RIDGE = 1e-6
 """Least curvature of a variable: one that no row depends on has a wide interval, not an infinite
 one."""
@@ -47,6 +49,15 @@ Free = Mapping[str, tuple[float, float]]
 
 def _lowered(stack: Software) -> Software:
     return lower(stack)
+
+
+def _columns(stack: Software, number: int) -> Software:
+    """A stack whose leaves are one value or [number] of them, as [number] of each."""
+
+    def column(leaf: Any) -> np.ndarray:
+        return np.broadcast_to(np.asarray(leaf, np.float32), (number,))
+
+    return jax.tree.map(column, stack)
 
 
 def _unversioned(_: Row) -> str:
@@ -93,7 +104,7 @@ class Fit:
 
 @attrs.define(slots=False, eq=False)
 class Problem:
-    """What is fitted to what. Programs compile once and serve all folds.
+    """What is fitted to what. Programs are the tables' own, so that all folds and fits share them.
 
     `spreads` pull logarithms of fields towards the starting stack's, as a prior of that standard
     deviation. `version` names a row's version, empty for one that is its stack's own; `variant`
@@ -187,73 +198,99 @@ class Problem:
             at.append(self._inner(name, min(max(value or 0.5 * (low + high), low), high)))
         return np.array([*at * (1 + len(self.groups)), *[0.0] * len(self.versions)])
 
-    def values(self, point: Any) -> dict[str, Any]:
-        """Fields by name at a point of the variables."""
-        return {
-            name: jnp.exp(x) if self._logarithmic(name) else x * self.free[name][1]
-            for name, x in zip(self.fields, point, strict=False)
-        }
+    def _outer(self, name: str, inner: Any) -> Any:
+        """A variable as the field's value."""
+        return np.exp(inner) if self._logarithmic(name) else inner * self.free[name][1]
 
-    def _stacks(self, point: Any, batch: Batch) -> Software:
-        """The stack of each row of a batch, leaves [n]."""
-        number, width = len(batch.rows), len(self.fields)
-        own = point[:width]
-        if self.groups:
-            stacks = point[width : self._first_factor].reshape(len(self.groups), width)
-            # fields [width, n]
-            own = stacks[np.array([self.groups.index(self.group(row)) for row in batch.rows])].T
-        made = replace(self.stack, **self.values(own))
+    def _slope(self, name: str, value: Any) -> Any:
+        """The derivative of a field's value by its variable."""
+        return value if self._logarithmic(name) else np.full_like(value, self.free[name][1])
+
+    @cached_property
+    def taken(self) -> list[np.ndarray]:
+        """Of each batch [n, fields + 1]: which variables the rows take as their fields and, last,
+        as their version's maturity; one beyond the last variable where a version has none."""
+        width, none = len(self.fields), len(self.start)
+        stacks = {name: (1 + place) * width for place, name in enumerate(self.groups)}
+        factors = {name: self._first_factor + place for place, name in enumerate(self.versions)}
+        return [
+            np.array(
+                [
+                    [*range(first, first + width), factors.get(self.version(row), none)]
+                    for row in batch.rows
+                    for first in [stacks.get(self.group(row), 0)]
+                ]
+            )
+            for batch in self.batches
+        ]
+
+    def _stacks(self, point: np.ndarray, place: int) -> tuple[Software, dict[str, np.ndarray]]:
+        """The stack of each row of a batch, leaves [n]; derivatives of its fields by their
+        variables, [n], zero in rows whose version fixes them."""
+        batch, taken = self.batches[place], self.taken[place]
+        local = np.append(point, 0.0)[taken]
+        names = dict(enumerate(self.fields))
+        values = {name: self._outer(name, local[:, k]) for k, name in names.items()}
+        slopes = {name: self._slope(name, value) for name, value in values.items()}
         if self.versions:
-            # a version without a factor takes the last, which is one
-            factors = jnp.append(jnp.exp(point[self._first_factor :]), 1.0)
-            places = {name: place for place, name in enumerate(self.versions)}
-            index = [places.get(self.version(row), len(places)) for row in batch.rows]
-            made = replace(made, maturity=factors[np.array(index)])
-        made = replace(made, **self._fixed(batch, made))
+            values["maturity"] = np.exp(local[:, -1])
+            slopes["maturity"] = np.where(taken[:, -1] < len(point), values["maturity"], 0.0)
+        made = replace(self.stack, **values)
+        for name, (fixed, value) in self._fixed(batch).items():
+            made = replace(made, **{name: np.where(fixed, value, getattr(made, name))})
+            if name in slopes:
+                slopes[name] = np.where(fixed, 0.0, slopes[name])
+        return _columns(made, len(batch.rows)), slopes
 
-        def column(leaf: Any) -> Any:
-            return jnp.broadcast_to(jnp.asarray(leaf, jnp.float32), (number,))
-
-        return jax.tree.map(column, made)
-
-    def _fixed(self, batch: Batch, made: Software) -> dict[str, Any]:
-        """What variants fix, by field: [n] values, the stack's own for rows that fix nothing."""
+    def _fixed(self, batch: Batch) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """What variants fix, by field: [n] which rows, and the values there."""
         given = [self.variant(row) for row in batch.rows]
         names = dict.fromkeys(name for fields in given for name in fields)
-        found: dict[str, Any] = {}
-        for name in names:
-            fixed = np.array([name in fields for fields in given])
-            values = np.array([fields.get(name, 0.0) for fields in given], np.float32)
-            found[name] = jnp.where(fixed, values, getattr(made, name))
-        return found
+        return {
+            name: (
+                np.array([name in fields for fields in given]),
+                np.array([fields.get(name, 0.0) for fields in given]),
+            )
+            for name in names
+        }
 
-    def _errors(self, point: Any) -> Any:
-        """[n] log(predicted / measured) of every value."""
+    def errors(self, point: np.ndarray) -> np.ndarray:
+        """[n] log(predicted / measured) of every value at a point of the variables."""
         parts = []
-        for batch in self.batches:
-            columns = jax.vmap(batch.function)(self._stacks(point, batch), batch.inputs)
+        for place, batch in enumerate(self.batches):
+            predicted = predict(batch, self._stacks(point, place)[0])
             at = np.nonzero(np.isfinite(batch.measured))
-            predicted = jnp.stack(columns, 1)[at]
-            parts.append(jnp.log(jnp.maximum(predicted, 1e-30) / batch.measured[at]))
-        return jnp.concatenate(parts)
+            parts.append(np.log(np.maximum(predicted[at], LEAST) / batch.measured[at]))
+        return np.concatenate(parts)
 
-    @cached_property
-    def errors(self) -> Callable[[Any], Any]:
-        """The compiled errors of a point."""
-        return jax.jit(self._errors)
+    def slopes(self, point: np.ndarray) -> np.ndarray:
+        """[n, variables] exact derivatives of the errors."""
+        return np.concatenate([self._batch_slopes(point, p) for p in range(len(self.batches))])
 
-    @cached_property
-    def slopes(self) -> Callable[[Any], Any]:
-        """The compiled [n, variables] derivatives of the errors."""
-        return jax.jit(jax.jacfwd(self._errors))
+    def _batch_slopes(self, point: np.ndarray, place: int) -> np.ndarray:
+        batch, taken = self.batches[place], self.taken[place]
+        stacks, moves = self._stacks(point, place)
+        at = np.nonzero(np.isfinite(batch.measured))
+        predicted = np.maximum(predict(batch, stacks)[at], LEAST)
+        still = jax.tree.map(np.zeros_like, stacks)
+        found = np.zeros((len(predicted), len(point) + 1))
+        for column, name in enumerate((*self.fields, "maturity")):
+            if name in moves:
+                way = replace(still, **{name: moves[name].astype(np.float32)})
+                slope = slopes(batch, stacks, way)[at] / predicted
+                found[np.arange(len(slope)), taken[at[0], column]] = slope
+        return found[:, :-1]
 
-    def _loss(self, point: Any, weights: Any) -> Any:
-        size = jnp.abs(self._errors(point))
-        each = jnp.where(size < HUBER, 0.5 * size * size / HUBER, size - 0.5 * HUBER)
-        total = jnp.sum(weights)
+    def loss(self, point: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
+        """The loss at a point, and its gradient [variables]."""
+        errors, total = self.errors(point), weights.sum()
+        size = np.abs(errors)
+        each = np.where(size < HUBER, 0.5 * size * size / HUBER, size - 0.5 * HUBER)
         away = self.priors @ (point - self.start)
-        penalty = HUBER * jnp.sum(away * away)
-        return (jnp.sum(weights * each) + 0.5 * penalty) / total
+        value = (weights @ each + 0.5 * HUBER * away @ away) / total
+        pull = weights * np.clip(errors / HUBER, -1.0, 1.0)
+        slope = self.slopes(point).T @ pull + HUBER * self.priors.T @ away
+        return float(value), slope / total
 
     @cached_property
     def priors(self) -> np.ndarray:
@@ -276,11 +313,6 @@ class Problem:
                 made[place, other] = -1.0 / MATURITY_SPREAD
         return made
 
-    @cached_property
-    def gradient(self) -> Callable[[Any, Any], Any]:
-        """The compiled loss and its gradient."""
-        return jax.jit(jax.value_and_grad(self._loss))
-
     def solve(self, kept: np.ndarray | None = None) -> np.ndarray:
         """The best point for the values `kept` [n]; the start if there are none."""
         from scipy.optimize import minimize  # type: ignore[import-untyped]
@@ -289,20 +321,22 @@ class Problem:
         if not weights.any():
             return self.start
 
-        def target(point: np.ndarray) -> tuple[float, np.ndarray]:
-            value, slope = self.gradient(jnp.asarray(point, jnp.float32), weights)
-            return float(value), np.asarray(slope, float)
-
         options = {"maxiter": STEPS, "ftol": 1e-7, "gtol": 1e-6}
         found = minimize(
-            target, self.start, jac=True, method="L-BFGS-B", bounds=self.bounds, options=options
+            self.loss,
+            self.start,
+            (weights,),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=self.bounds,
+            options=options,
         )
         return np.asarray(found.x, float)
 
     def describe(self, point: np.ndarray, kept: np.ndarray | None = None) -> Fit:
         """A point as a fit, with 95 % intervals from the Gauss-Newton Hessian."""
         seen = np.ones(len(self.rows), bool) if kept is None else kept.astype(bool)
-        errors = np.asarray(self.errors(jnp.asarray(point, jnp.float32)), float)
+        errors = self.errors(point)
         deviation = self._deviation(point, errors, self.weights * seen)
         found = [
             self._numbers(point, deviation, place * len(self.fields))
@@ -330,16 +364,13 @@ class Problem:
             low, high = self.bounds[place]
             reach = NORMAL_95 * deviation[place] * np.array([-1.0, 1.0])
             ends = np.clip(point[place] + reach, low, high)
-            values[name] = self._outer(name, point[place])
-            intervals[name] = (self._outer(name, ends[0]), self._outer(name, ends[1]))
+            values[name] = float(self._outer(name, point[place]))
+            intervals[name] = (float(self._outer(name, ends[0])), float(self._outer(name, ends[1])))
         return Numbers(values=values, intervals=intervals)
-
-    def _outer(self, name: str, inner: float) -> float:
-        return float(np.exp(inner)) if self._logarithmic(name) else inner * self.free[name][1]
 
     def _deviation(self, point: np.ndarray, errors: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Standard errors of the variables; large errors count as the Huber loss counts them."""
-        slopes = np.asarray(self.slopes(jnp.asarray(point, jnp.float32)), float)
+        slopes = self.slopes(point)
         robust = weights * np.minimum(1.0, HUBER / np.maximum(np.abs(errors), 1e-9))
         freedom = max(weights.sum() - len(point), 1.0)
         variance = float((robust * errors**2).sum() / freedom)
@@ -369,12 +400,20 @@ def left_out(problem: Problem, part: Callable[[Row], Hashable]) -> np.ndarray:
     for label in dict.fromkeys(labels):
         away = np.array([each == label for each in labels])
         point = problem.solve(~away)
-        errors[away] = np.asarray(problem.errors(jnp.asarray(point, jnp.float32)))[away]
+        errors[away] = problem.errors(point)[away]
     return errors
 
 
 def folds(problem: Problem, number: int = FOLDS) -> np.ndarray:
-    """[n] errors out of fold: groups of one source and system are left out in turn.
+    """[n] errors out of fold: rows, dealt one by one in the order of their sources and systems, are
+    left out in turn, all values of a row together."""
+    order = sorted({(row.source, row.system, row.id) for row in problem.rows})
+    fold = {key: place % number for place, key in enumerate(order)}
+    return left_out(problem, lambda row: fold[row.source, row.system, row.id])
+
+
+def sources_out(problem: Problem, number: int = FOLDS) -> np.ndarray:
+    """[n] errors of each value where whole groups of one source and system are left out in turn.
 
     Groups go to the fold with the fewest values so far; fewer groups than folds make fewer folds.
     """

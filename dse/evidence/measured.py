@@ -36,11 +36,14 @@ SIGNATURES = {
 }
 """Columns by which each table is recognised, most telling first."""
 
-ASIDE = (("layers", "hidden"), ("benchmark", "mean_input"))
-"""Columns of the files that stand beside the tables: models, lengths of data sets."""
+ASIDE = (("layers", "hidden"), ("benchmark", "mean_input"), ("stack", "part", "error"))
+"""Columns of files that stand beside the tables: models, lengths of data sets, errors of fits."""
 
 LENGTHS = "lengths.csv"
 """The file of mean input lengths of benchmarks that print none."""
+
+FITS = "fits.csv"
+"""The file of the errors of fits."""
 
 MLPERF_TRAINING = "nemo-mlperf-v4.0"
 """The stack of the runs whose power is measured: NVIDIA's container of MLPerf Training v4.0."""

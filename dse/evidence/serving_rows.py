@@ -142,12 +142,15 @@ def _apart(ctx: Context, row: Inputs, users: Scalar) -> tuple[Scalar, ...]:
     slots = jnp.maximum(row.readers / (row.reader.group * row.reader.pp), 1.0)
     one = prefill(read, row.reader, slots * row.reader.shards * row.reader.pp)
     fastest = one.tokens_per_s / ctx.workload.tokens_in
-    answers, decoding = ctx.workload.tokens_out, users
-    for _ in range(ROUNDS):
-        answer = answers * decode(ctx, row.mapping, decoding).tpot
+    answers = ctx.workload.tokens_out
+
+    def again(_: int, state: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
+        answer = answers * decode(ctx, row.mapping, state[0]).tpot
         # readers that are too slow for the users let them wait (Little's law)
         rate = jnp.minimum(users / (one.ttft + answer), fastest)
-        decoding = jnp.maximum(rate * answer, 1.0)
+        return jnp.maximum(rate * answer, 1.0), rate
+
+    decoding, rate = jax.lax.fori_loop(0, ROUNDS, again, (users, fastest))
     tpot = decode(ctx, row.mapping, decoding).tpot
     waited = jnp.maximum(users / rate - answers * tpot, one.ttft)
     return waited + ctx.software.request, tpot, rate * answers

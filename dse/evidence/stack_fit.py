@@ -8,18 +8,17 @@ each has numbers of its own, drawn to those that are common to all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import attrs
-import jax.numpy as jnp
 import numpy as np
 
 from dse.errors import Finding, SpecError
-from dse.evidence.calibrate import Fit, Problem, Summary, families_out, folds, summary
+from dse.evidence.calibrate import Fit, Problem, Summary, families_out, folds, sources_out, summary
 from dse.evidence.lineage import Lineage
 from dse.evidence.measured import Resolver
 from dse.evidence.prediction import Batch, Row
-from dse.evidence.validate import predictor_of
+from dse.evidence.validate import in_cache, predictor_of
 from dse.spec.workload import Software
 
 MOST = 12
@@ -57,6 +56,14 @@ FREE: Mapping[str, Freedom] = {
     "host": Freedom(10e-6, 30e-3, 1.0),
     "request": Freedom(1e-3, 2.0, 1.0),
     "experts": Freedom(0.05, 0.97, 0.4),
+    "scale_out": Freedom(0.2, 0.97, 0.2),
+    "collective_cycles": Freedom(1e3, 1e5, 0.7),
+    "hop_cycles": Freedom(50.0, 1e4, 0.7),
+    "bulk_cycles": Freedom(1e3, 3e5, 0.7),
+    "low_latency": Freedom(0.1, 0.97, 0.3),
+    "own_copy": Freedom(0.05, 0.97, 0.4),
+    "in_switch": Freedom(0.2, 0.97, 0.3),
+    "scale_out_launch": Freedom(1e-6, 1e-3, 0.7),
 }
 """Numbers that may be fitted."""
 
@@ -78,9 +85,24 @@ and NCCL, XLA's own), attention, elementwise kernels and overlap are each stack'
 far below a copy's: eager stacks move an element more often than the fused kernels that are
 counted."""
 
-UNSAID: Mapping[str, float] = {"attention": 0.75, "attention_backward": 0.65}
-"""Where fits of training rows start if the base says nothing: fused attention attains up to 73 % of
-an A100 forward and 63 % backward, its softmax included (Dao 2023, arXiv:2307.08691, section 4)."""
+_FUSED = {"attention": 0.75, "attention_backward": 0.65}
+
+UNSAID: Mapping[str, Mapping[str, float]] = {
+    "train": _FUSED,
+    "memory": _FUSED,
+    "collective": {
+        "scale_out": 0.75,
+        "collective_cycles": 1e4,
+        "hop_cycles": 7e2,
+        "bulk_cycles": 3e4,
+        "own_copy": 0.35,
+        "scale_out_launch": 5e-5,
+    },
+}
+"""Where fits of a table's rows start if the base says nothing. Fused attention attains up to 73 %
+of an A100 forward and 63 % backward, its softmax included (Dao 2023, arXiv:2307.08691, section 4).
+The cycles of collectives are orders of magnitude: an assumption, with a spread of a factor of two.
+"""
 
 SHOWN: Mapping[str, tuple[str, ...]] = {
     "serve": (
@@ -93,6 +115,10 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     ),
     "gemm": ("matrix", "memory", "narrow", "launch"),
     "attention": ("attention", "vector", "memory", "launch"),
+    "collective": (
+        *("network", "scale_out", "collective_cycles", "hop_cycles", "bulk_cycles"),
+        *("low_latency", "own_copy", "in_switch", "scale_out_launch"),
+    ),
 }
 """What the rows of each table show."""
 
@@ -132,21 +158,27 @@ def fit_stack(
     base: Software,
     *,
     lineage: Lineage | None = None,
+    held: Collection[str] = (),
     crossed: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> StackFit:
-    """Fit a stack to rows; `crossed` also refits it with parts of them left out.
+    """Fit a stack to rows: all numbers that they show but those `held`.
+
+    `crossed` also refits it with parts of them left out.
 
     With a `lineage` rows may be of several stacks, which are fitted together, and of versions of
     them; without one each software name is a version. SpecError where no row shows a number that
     may be fitted.
     """
+    # products that lie in the cache time and again say nothing of a model's
+    rows = [row for row in rows if row.table != "gemm" or not in_cache(row, resolver)]
     batches, left = _batches(rows, resolver)
-    fields = _fields(batches)
+    fields = [field for field in _fields(batches) if field not in held]
     trained = all(row.table in ("train", "memory") for row in rows)
     table = TRAINED if trained else FREE
-    if trained:
-        unsaid = {key: value for key, value in UNSAID.items() if not getattr(base, key)}
+    asked = [UNSAID[name] for name in dict.fromkeys(row.table for row in rows) if name in UNSAID]
+    for started in asked:
+        unsaid = {key: value for key, value in started.items() if not getattr(base, key)}
         base = attrs.evolve(base, **unsaid)
 
     def problem(fields: Sequence[str], kin: Lineage | None) -> Problem:
@@ -161,17 +193,18 @@ def fit_stack(
 
     # one stack's slopes show what any stack's rows depend on
     alone = attrs.evolve(problem(fields, lineage), group=lambda _: "")
-    slopes = np.abs(np.asarray(alone.slopes(jnp.asarray(alone.start, jnp.float32))))
+    slopes = np.abs(alone.slopes(alone.start))
     seen = [field for field, most in zip(fields, slopes.max(axis=0), strict=False) if most > LEAST]
     made = problem(seen, lineage)
     say(f"fitting {len(made.start)} numbers of {name} to {len(made.rows)} values")
     fit = made.describe(made.solve())
-    start = np.asarray(made.errors(jnp.asarray(made.start, jnp.float32)), float)
+    start = made.errors(made.start)
     residuals = {"fitted": fit.errors, "uncalibrated": start}
     families: dict[str, Summary] = {}
     if crossed:
-        say("fitting again with sources left out in turn")
+        say("fitting again with rows, and with whole sources, left out in turn")
         residuals["out_of_fold"] = folds(made)
+        residuals["source_left_out"] = sources_out(made)
         say("fitting again with compute-die families left out in turn")
         away = residuals["family_left_out"] = families_out(made)
         names = [row.family for row in made.rows]

@@ -19,7 +19,7 @@ from dse.evidence.measured import Resolver
 from dse.evidence.prediction import Batch, Row, Unpredicted
 from dse.model.footprint import activations_of_token, layers_in_flight, parameters_held
 from dse.model.guard import Scalar
-from dse.model.operation import Context, context
+from dse.model.operation import Context, Times, context
 from dse.model.passes import HALF
 from dse.model.pytree import lower, stack
 from dse.model.roofline import machine
@@ -229,27 +229,41 @@ def _batch(pairs: list[tuple[Row, Asked]], size: int) -> Batch:
         metrics=METRICS,
         inputs=stack([_padded(asked, size) for _, asked in pairs]),
         function=run,
+        parts=parts,
     )
 
 
 def run(software: Software, asked: Asked) -> tuple[jax.Array, jax.Array]:
     """Step time in s and tokens/s of a chip, of the best mapping that a row allows."""
     work = asked.workload
-    ctx = context(asked.system, asked.model, work, software)
+    step, _ = _best(software, asked)
+    return step, work.global_batch * work.tokens_in / (step * work.chips)
 
-    def one(mapping: Mapping) -> tuple[Scalar, Scalar, Scalar]:
+
+def parts(software: Software, asked: Asked) -> dict[str, dict[str, jax.Array]]:
+    """Seconds of one row's step by operator group; a throughput consists of the same."""
+    _, times = _best(software, asked)
+    groups = {name: jnp.asarray(value) for name, value in times._asdict().items()}
+    return dict.fromkeys(METRICS, groups)
+
+
+def _best(software: Software, asked: Asked) -> tuple[jax.Array, Times]:
+    """Seconds of a step, and by operator group, of the best mapping that a row allows."""
+    ctx = context(asked.system, asked.model, asked.workload, software)
+
+    def one(mapping: Mapping) -> tuple[Scalar, Scalar, Scalar, Times]:
         done = pretrain(ctx, mapping)
-        return done.step, done.margin_memory, done.margin_mapping
+        return done.step, done.margin_memory, done.margin_mapping, done.times
 
-    steps, memory, legal = (jnp.asarray(v) for v in jax.vmap(one)(asked.candidates))
+    *values, times = jax.vmap(one)(asked.candidates)
+    steps, memory, legal = (jnp.asarray(value) for value in values)
     fits = (memory >= 0.0) & (legal >= 0.0)
     level = jnp.asarray(asked.level)
     least = jnp.min(jnp.where(fits, level, jnp.inf))
     ranked = jnp.where(fits & (level <= least), steps, jnp.inf)
     nearest = jnp.argmax(jnp.where(legal >= 0.0, memory, memory - 1e6))
     chosen = jnp.where(jnp.any(fits), jnp.argmin(ranked), nearest)
-    step = steps[chosen]
-    return step, work.global_batch * work.tokens_in / (step * work.chips)
+    return steps[chosen], jax.tree.map(lambda each: each[chosen], times)
 
 
 def _memory_batch(pairs: list[tuple[Row, Asked]]) -> Batch:

@@ -147,7 +147,7 @@ def validate(
         for outcome in _outcomes(row, found, reasons.get(id(row)), why.get(id(row), ""))
     ]
     marked = [
-        attrs.evolve(outcome, apart=_apart(outcome, resolver), stack=stacks[outcome.row.software])
+        attrs.evolve(outcome, apart=apart_of(outcome, resolver), stack=stacks[outcome.row.software])
         for outcome in outcomes
     ]
     if broken_down:
@@ -264,7 +264,8 @@ def _unknown(rows: Iterable[Row], resolver: Resolver) -> dict[tuple[str, str], s
     return unknown
 
 
-def _apart(outcome: Outcome, resolver: Resolver) -> str:
+def apart_of(outcome: Outcome, resolver: Resolver) -> str:
+    """Why an outcome is left out of the figures that mix tables; empty if it is not."""
     row = outcome.row
     if row.table == "collective" and outcome.measured < SHORT_COLLECTIVE:
         return f"below {SHORT_COLLECTIVE * 1e6:.0f} us"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from dse.model.batch import largest, rounded
@@ -152,11 +153,14 @@ def most_decoding(ctx: Context, slot: Slot) -> Scalar:
 
 def decoding_among(ctx: Context, slot: Slot, users: Scalar, capacity: Scalar) -> Load:
     """The load of a slot with a fixed number of users, each asking again when answered."""
-    decoding = jnp.minimum(users, capacity)
-    for _ in range(ROUNDS):
+
+    def again(_: int, decoding: Scalar) -> Scalar:
         at = load_of(ctx, slot, decoding)
         answering = ctx.workload.tokens_out * at.tpot
-        decoding = jnp.minimum(users * answering / (answering + at.queued), capacity)
+        return jnp.minimum(users * answering / (answering + at.queued), capacity)
+
+    # a loop, not its rounds one after the other: the program is a fifth as long
+    decoding = jax.lax.fori_loop(0, ROUNDS, again, jnp.minimum(users, capacity))
     at = load_of(ctx, slot, decoding)
     # those whom memory leaves no room wait until a sequence ends
     rate = decoding / (ctx.workload.tokens_out * at.tpot)

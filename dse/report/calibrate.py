@@ -11,6 +11,7 @@ import attrs
 import numpy as np
 
 from dse.errors import Finding, SpecError
+from dse.evidence.fit_errors import KINDS, Line, read_lines, text_of_lines, with_fit
 from dse.evidence.lineage import Lineage
 from dse.evidence.measured import Resolver, read_rows
 from dse.evidence.prediction import Row
@@ -25,13 +26,6 @@ from dse.spec.load import given, load
 from dse.spec.workload import Software
 from dse.spec.write import text_of
 
-KINDS = {
-    "fitted": "rows of the fit",
-    "out_of_fold": "source and system left out",
-    "family_left_out": "compute-die family left out",
-    "uncalibrated": "before any fit",
-}
-
 
 @attrs.frozen(kw_only=True)
 class Asked:
@@ -40,7 +34,8 @@ class Asked:
     names: stacks, more than one of them together under the common stack `pool`; base: the stack
     that the fit starts from; family: how the software of rows begins, empty for the stack's name;
     tables: those whose rows count, all if empty; versions: rows of versions with files of their
-    own count; settings: laid over the base; crossed: fit again with parts left out.
+    own count; settings: laid over the base; crossed: fit again with parts left out; errors: the
+    file in which the errors of fits are kept.
     """
 
     names: tuple[str, ...]
@@ -51,6 +46,7 @@ class Asked:
     versions: bool = False
     settings: Sequence[tuple[str, str]] = ()
     crossed: bool = True
+    errors: Path | None = None
 
     @property
     def name(self) -> str:
@@ -61,7 +57,9 @@ class Asked:
 def calibrated(
     files: Sequence[Path], asked: Asked, catalogue: Catalog, say: Callable[[str], None]
 ) -> tuple[StackFit, dict[str, str]]:
-    """The fit, and the text of each spec file that it makes, by name."""
+    """The fit, and the text of each spec file that it makes, by name; without a name, that of the
+    file of errors."""
+    kept = read_lines(asked.errors) if asked.errors else []
     resolver = Resolver.beside(files, catalogue)
     rows = [row for row in read_rows(files) if not asked.tables or row.table in asked.tables]
     kin = Lineage(asked.names, resolver) if asked.pool or asked.versions else None
@@ -72,15 +70,43 @@ def calibrated(
         message = f"no row's software begins with {begin!r}"
         raise SpecError(Finding(message=message, file=str(files[0]), hint=hint))
     start = load(Software, asked.base, catalogue, asked.settings)
+    laid = {path.removeprefix("software."): value for path, value, _ in given(asked.settings)}
     found = fit_stack(
-        asked.name, rows, resolver, start, lineage=kin, crossed=asked.crossed, say=say
+        asked.name,
+        rows,
+        resolver,
+        start,
+        lineage=kin,
+        held=laid,
+        crossed=asked.crossed,
+        say=say,
     )
-    laid = {path: value for path, value, _ in given(asked.settings)}
     if kin is None:
         made = {asked.name: stack_data(found, asked.base, laid)}
     else:
         made = family_data(found, asked.base, laid, kin)
-    return found, {name: text_of(data) for name, data in made.items()}
+    texts = {name: text_of(data) for name, data in made.items()}
+    if asked.errors:
+        texts[""] = text_of_lines(with_fit(kept, found, resolver))
+    return found, texts
+
+
+def fits_markdown(lines: Sequence[Line]) -> str:
+    """A table of mean and median errors of fitted stacks, a column for each kind."""
+    head = ["stack", "of", "values", *KINDS.values()]
+    table = [f"| {' | '.join(head)} |", "|---|---|---:|" + "---:|" * len(KINDS)]
+    groups: dict[tuple[str, str], dict[str, Line]] = {}
+    for line in lines:
+        groups.setdefault((line["stack"], line["part"]), {})[line["error"]] = line
+    for (name, part), kinds in groups.items():
+        number = next(iter(kinds.values()))["values"]
+        cells = [_cell(kinds[kind]) if kind in kinds else "" for kind in KINDS]
+        table.append(f"| {name} | {part} | {number} | {' | '.join(cells)} |")
+    return "\n".join(table)
+
+
+def _cell(line: Line) -> str:
+    return " / ".join(f"{100.0 * float(line[name]):.1f}" for name in ("mean", "median"))
 
 
 def _counts(row: Row, asked: Asked, resolver: Resolver, kin: Lineage | None) -> bool:
