@@ -16,7 +16,7 @@ from dse.report.figures import in_unit, metric_number, metric_unit, percent
 from dse.report.scatter import Mark, scatter
 from dse.report.terminal import GAP, Column, fitting, heading, note, width
 from dse.search.result import nearest_point, violations
-from dse.spec.metrics import METRICS
+from dse.spec.metrics import EVERY, METRICS
 
 Document = dict[str, Any]
 
@@ -93,11 +93,21 @@ def _tables(problem: Mapping[str, Any], shown: Document, letters: list[str]) -> 
         styles=[*[""] * len(points), *("" if r["feasible"] else "red" for r in references)],
     )
     columns = [*goals, state, *varying] if any(state.cells) else [*goals, *varying]
+    if problem.get("operate") == EVERY:
+        columns += _operation(points, references)
     key = named if sum(c.width + GAP for c in (named, *columns)) <= width() else short
     made: list[Any] = []
     for table in fitting([key, *columns]):
         made += [table, Text("")]
     return made[:-1]
+
+
+def _operation(points: Sequence[Document], references: Sequence[Document]) -> list[Column]:
+    """What tells operating points of one design apart: degrees that vary, and the batch."""
+    rows = [next(iter(row["mapping"].values())) for row in (*points, *references)]
+    names = dict.fromkeys(name for row in rows for name in row)
+    shown = [name for name in names if len({row.get(name) for row in rows[: len(points)]}) > 1]
+    return [Column(n, [f"{row.get(n, 1):,}" for row in rows], right=True) for n in shown]
 
 
 def _zip(letters: list[str], references: Sequence[Document]) -> list[tuple[str, Document]]:
@@ -272,10 +282,12 @@ def certificate_text(certificate: Mapping[str, Any]) -> str:
     pruned = certificate["pruned"]
     decided = certificate["distinct"] + sum(pruned.values())
     part = "all" if decided >= space else percent(decided / space)
+    pairs = certificate.get("pairs")
+    points = f" at {pairs:,} operating points" if pairs else ""
     rules = ", ".join(f"{number:,} by {rule}" for rule, number in pruned.items())
     before = f"{sum(pruned.values()):,} pruned before ({rules}), " if pruned else ""
     return (
-        f"{evaluated:,} designs evaluated, {certificate['distinct']:,} distinct, "
+        f"{evaluated:,} designs evaluated{points}, {certificate['distinct']:,} distinct, "
         f"{before}{part} of {space:,}; method {certificate.get('method', '-')}, "
         f"seed {certificate.get('seed', '-')}, hash {certificate['hash']}"
     )

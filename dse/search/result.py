@@ -41,6 +41,9 @@ def front_document(data: RunData) -> dict[str, Any]:
             "feasible": data.counts.feasible,
             "pruned": dict(data.counts.pruned),
             "complete": data.distinct + data.counts.ruled_out >= problem["space"],
+            # runs of an earlier dse do not say
+            "operate": problem.get("operate", ""),
+            "pairs": data.counts.pairs,
             "hash": data.settings["fingerprint"],
             "method": data.settings["method"],
             "seed": data.settings["seed"],
