@@ -148,6 +148,7 @@ def _folder(name: str, given: str | None, number: int) -> Path:
 def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
     """Runs one study to its end and gives what the run holds."""
     from dse.report.progress import reporting
+    from dse.search.approach import compared
     from dse.search.problem import StudyProblem
     from dse.search.run import load, run
 
@@ -182,7 +183,7 @@ def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
         f"{result.feasible:,} feasible, "
         f"{len(result.front):,} on the front; in {folder}"
     )
-    return load(folder)
+    return compared(problem, load(folder))
 
 
 @click.command("front", short_help="Show the Pareto front of a run.")

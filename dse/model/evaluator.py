@@ -50,7 +50,8 @@ BLOCK = 32
 class Question:
     """What designs are asked: model, workload, software, facility, price basis, objective.
 
-    The operator takes the mapping that is best in `objective` (`sense` max or min).
+    The operator takes the mapping that is best in `objective` (`sense` max or min). `price` is a
+    factor on what a system, its chips included, is paid at.
     """
 
     model: LanguageModel
@@ -60,11 +61,14 @@ class Question:
     price_basis: str = "at-cost"
     objective: str = "tokens_per_usd"
     sense: str = "max"
+    price: float = 1.0
 
     @property
     def setting(self) -> Setting:
         """The model's form of the question."""
-        at_cost, partner, merchant = (float(self.price_basis == name) for name in PRICE_BASES)
+        at_cost, partner, merchant = (
+            self.price * (self.price_basis == name) for name in PRICE_BASES
+        )
         return Setting(
             model=lower(fixed(self.model)),
             workload=lower(fixed(self.workload)),

@@ -13,6 +13,7 @@ from rich.text import Text
 from dse.errors import Finding, RunError
 from dse.report.evaluation import precision_text
 from dse.report.figures import in_unit, metric_number, metric_unit, percent
+from dse.report.references import reference_view
 from dse.report.scatter import Mark, scatter
 from dse.report.terminal import GAP, Column, fitting, heading, note, width
 from dse.search.result import nearest_point, violations
@@ -229,51 +230,8 @@ def _references(problem: Mapping[str, Any], document: Document, letters: list[st
     parts: list[Any] = [Text("")] if references or bends else []
     parts += [note(f"The front bends most at design {bend} of the log.") for bend in bends]
     for letter, reference in _zip(letters, references):
-        parts.append(_reference(letter, reference))
-        said = _inside(problem, reference)
-        parts += [note(f"  {said}")] if said else []
+        parts += reference_view(problem, letter, reference)
     return parts
-
-
-def _inside(problem: Mapping[str, Any], reference: Document) -> str:
-    """How far a reference stands inside the front, and what would bring it there."""
-    share = reference.get("distance")
-    if share is None:
-        return ""
-    if share <= 0.0:
-        return f"{percent(-share)} beyond the front" if share < 0.0 else "on the front"
-    said = f"{percent(share)} inside the front"
-    joins = reference.get("joins_at")
-    if joins is not None:
-        said += f", joins it at {joins['usd_per_chip_hour']:.3g} USD/h a chip"
-    changes = reference.get("changes")
-    if not changes or not changes["parameters"]:
-        return said
-    listed = changes["parameters"]
-    names = ", ".join(
-        f"{each['path']} {_shown(problem, each['path'], each['from'])} to "
-        f"{_shown(problem, each['path'], each['to'])}"
-        for each in listed
-    )
-    number = "this change reaches" if len(listed) == 1 else f"these {len(listed)} changes reach"
-    return f"{said}; {number} design {changes['point']} of it: {names}"
-
-
-def _shown(problem: Mapping[str, Any], path: str, value: Any) -> str:
-    parameter = next(p for p in problem["parameters"] if p["path"] == path)
-    if isinstance(value, (int, float)):
-        unit = parameter["unit"]
-        return in_unit(value, unit) + (f" {unit}" if unit not in ("", "1") else "")
-    return str(value)
-
-
-def _reference(letter: str, reference: Document) -> Text:
-    margins = reference["margins"]
-    broken = [f"{name} ({percent(margins[name])})" for name in reference["violated"]]
-    if not broken:
-        return Text(f"{letter} {reference['name']}: keeps all rules")
-    said = f"{letter} {reference['name']}: infeasible, breaks {', '.join(broken)}"
-    return Text(said, style="red")
 
 
 def certificate_text(certificate: Mapping[str, Any]) -> str:

@@ -168,6 +168,17 @@ class StudyProblem:
         """Designs of the space."""
         return space_size(self.parameters)
 
+    def judged(self, systems: Sequence[System], price: float = 1.0) -> Evaluations:
+        """What systems attain, of the space or not, paid at `price` times their price."""
+        lowered = stack([lower(fixed(system)) for system in systems])
+        return self.evaluations(self._evaluate(lowered, price), len(systems))
+
+    def price_of(self, system: System) -> float:
+        """What a system is paid at, USD for each of its chips."""
+        found = self._evaluate(stack([lower(fixed(system))]))[0]
+        alone = found.read if isinstance(found, Disaggregated) else found
+        return float(np.asarray(alone.result.design.price.total)[0]) / system.chips
+
     def evaluate_references(self) -> list[dict[str, Any]]:
         """Each reference at its best operating point, with the rules that it breaks."""
         made = []
@@ -249,8 +260,9 @@ class StudyProblem:
         structure = jax.tree.structure(lower(fixed(self.study.system)))
         return jax.tree.unflatten(structure, columns)
 
-    def _evaluate(self, systems: System) -> list[Found]:
-        each = zip(self.study.tasks, self._questions, self._answers, strict=True)
+    def _evaluate(self, systems: System, price: float = 1.0) -> list[Found]:
+        questions = [attrs.evolve(question, price=price) for question in self._questions]
+        each = zip(self.study.tasks, questions, self._answers, strict=True)
         return [
             disaggregate(systems, question, answer) if task.decoder else evaluate(systems, question)
             for task, question, answer in each
