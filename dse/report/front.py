@@ -8,6 +8,7 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from rich.text import Text
 
 from dse.errors import Finding, RunError
@@ -16,6 +17,7 @@ from dse.report.figures import in_unit, metric_number, metric_unit, percent
 from dse.report.references import reference_view
 from dse.report.scatter import Mark, scatter
 from dse.report.terminal import GAP, Column, fitting, heading, note, width
+from dse.search.front import thinned, to_maximise
 from dse.search.result import nearest_point, violations
 from dse.spec.metrics import EVERY, METRICS
 
@@ -39,24 +41,24 @@ def check_described(data: Any) -> None:
         )
 
 
-def thinned(document: Document, limit: int) -> Document:
-    """The document with at most `limit` points, spread evenly over the front; 0 keeps all."""
-    points = document["points"]
-    if not limit or len(points) <= limit:
+def shortened(problem: Mapping[str, Any], document: Document, limit: int | None) -> Document:
+    """The document with at most `limit` points that stand for the whole front; None keeps all."""
+    points, goals = document["points"], problem["objectives"]
+    if limit is None or len(points) <= limit:
         return document
-    steps = max(limit - 1, 1)
-    kept = [points[round(i * (len(points) - 1) / steps)] for i in range(limit)]
-    return {**document, "points": kept}
+    rows = np.array([[point["metrics"][name] for name in goals] for point in points], float)
+    kept = thinned(to_maximise(rows, tuple(goals.values())), limit)
+    return {**document, "points": [points[index] for index in kept]}
 
 
-def front_view(problem: Mapping[str, Any], document: Document, limit: int) -> list[Any]:
+def front_view(problem: Mapping[str, Any], document: Document, limit: int | None) -> list[Any]:
     """Table, scatter, references and certificate of one run."""
-    shown = thinned(document, limit)
+    shown = shortened(problem, document, limit)
     letters = _letters(document["references"])
     parts: list[Any] = [*_head(problem), *_tables(problem, shown, letters)]
     left_out = len(document["points"]) - len(shown["points"])
     if left_out:
-        parts.append(note(f"{left_out:,} more designs on the front: --limit 0 shows all"))
+        parts.append(note(f"{left_out:,} more on the front are like these: --all shows them"))
     parts += _common(problem, document)
     parts += _plot(problem, document, letters)
     parts += _references(problem, document, letters)
