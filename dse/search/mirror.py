@@ -30,7 +30,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from dse.errors import DseError
-from dse.search.breed import DIRECTIONS, quiet
+from dse.search.breed import DIRECTIONS, finished, quiet
 from dse.search.journal import Journal
 from dse.search.log import Batch, read_batches
 from dse.search.protocol import Parameter
@@ -124,12 +124,12 @@ class Mirror:
         found = batch.evaluations
         params, distributions = self._params(batch, row)
         violations = (-found.margins[row]).tolist()
-        return optuna.trial.create_trial(
+        return finished(
             params=params,
             distributions=distributions,
             values=found.objectives[row].tolist(),
             constraints=dict(zip(self._rules, violations, strict=True)),
-            user_attrs={
+            attributes={
                 **{name: _json(float(values[row])) for name, values in found.metrics.items()},
                 "mapping": found.mapping[row],
                 "generation": batch.generation,

@@ -346,7 +346,7 @@ def _room(constraint: Constraint, values: np.ndarray) -> np.ndarray:
 
 
 def _point(found: Evaluation, index: int) -> dict[str, Any]:
-    return found.mapping(index) | {"batch": int(found.metrics["batch"][index])}
+    return found.mapping(index) | {"batch": int(np.asarray(found.result.metrics["batch"])[index])}
 
 
 def _label(task: Task, tasks: Sequence[Task]) -> str:
