@@ -41,8 +41,8 @@ SHOWN = 20
     "--cluster",
     metavar="ADDR",
     default="",
-    help="Sweep (method exact) on local:N workers of this machine, or a scheduler's "
-    "tcp://HOST:PORT.",
+    help="Sweep (method exact) on local:N workers of this machine (local:NxC: of C processors "
+    "each), or a scheduler's tcp://HOST:PORT.",
 )
 @click.option(
     "--warm-start", metavar="RUN", help="Begin with the front of another run, mapped by path."
@@ -184,9 +184,15 @@ def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
         f"{study.name}: {result.evaluated:,} designs evaluated, "
         f"{f'{result.pruned:,} pruned before, ' if result.pruned else ''}"
         f"{result.feasible:,} feasible, "
-        f"{len(result.front):,} on the front; in {folder}"
+        f"{len(result.front):,} on the front{_speed(result)}; in {folder}"
     )
     return compared(problem, load(folder))
+
+
+def _speed(result: Any) -> str:
+    """Nothing is said of a run that was there already."""
+    rate = result.designs_per_s
+    return f", {rate:,.0f} designs/s after the first batch" if rate else ""
 
 
 @click.command("front", short_help="Show the Pareto front of a run.")
