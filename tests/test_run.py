@@ -218,7 +218,7 @@ def test_progress_tells_what_is_in_the_log(tmp_path: Path) -> None:
 def test_speed_is_that_after_the_first_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first batch compiles: 10 s for it and 1 s for each other of 20 designs are 20 a second."""
+    """The first batch compiles: 10 s for it, 1 s for each other of 20 designs: 20 a second."""
     clock = iter((0.0, 0.0, 10.0, 11.0, 12.0))
     monkeypatch.setattr("dse.search.standing.time", SimpleNamespace(perf_counter=clock.__next__))
     reports: list[Progress] = []
