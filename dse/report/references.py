@@ -58,6 +58,8 @@ def _prices(reference: Document) -> str:
         said.append(
             f"bought at {asked} USD a chip with its share of the system, not {digits(now, 3)}"
         )
+    elif "purchase" in reference:
+        said.append("bought at no price, for its energy and building")
     return f"; joins it {' or '.join(said)}" if said else ""
 
 
