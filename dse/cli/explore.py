@@ -19,6 +19,9 @@ from dse.cli.options import (
 
 RUNS = "runs"
 
+SHOWN = 20
+"""Designs of a front that a table shows unless told otherwise."""
+
 
 @click.command("run", short_help="Search a study for its best designs.")
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
@@ -38,8 +41,8 @@ RUNS = "runs"
     "--cluster",
     metavar="ADDR",
     default="",
-    help="Sweep (method exact) on local:N workers of this machine, or a scheduler's "
-    "tcp://HOST:PORT.",
+    help="Sweep (method exact) on local:N workers of this machine (local:NxC: of C processors "
+    "each), or a scheduler's tcp://HOST:PORT.",
 )
 @click.option(
     "--warm-start", metavar="RUN", help="Begin with the front of another run, mapped by path."
@@ -136,7 +139,7 @@ def run_command(
     if folder is None and storage is not None:
         places = [attached.own_folder(place) for place in places]
     datas = [_searched(*each, asked) for each in zip(loaded, places, strict=True)]
-    _show(datas, Output(as_json=as_json, file="-"))
+    _show(datas, Output(as_json=as_json, file="-"), limit=None if as_json else SHOWN)
 
 
 def _folder(name: str, given: str | None, number: int) -> Path:
@@ -148,6 +151,7 @@ def _folder(name: str, given: str | None, number: int) -> Path:
 def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
     """Runs one study to its end and gives what the run holds."""
     from dse.report.progress import reporting
+    from dse.search.approach import compared
     from dse.search.problem import StudyProblem
     from dse.search.run import load, run
 
@@ -180,9 +184,15 @@ def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
         f"{study.name}: {result.evaluated:,} designs evaluated, "
         f"{f'{result.pruned:,} pruned before, ' if result.pruned else ''}"
         f"{result.feasible:,} feasible, "
-        f"{len(result.front):,} on the front; in {folder}"
+        f"{len(result.front):,} on the front{_speed(result)}; in {folder}"
     )
-    return load(folder)
+    return compared(problem, load(folder))
+
+
+def _speed(result: Any) -> str:
+    """Nothing is said of a run that was there already."""
+    rate = result.designs_per_s
+    return f", {rate:,.0f} designs/s after the first batch" if rate else ""
 
 
 @click.command("front", short_help="Show the Pareto front of a run.")
@@ -190,12 +200,15 @@ def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV, all designs and references.")
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=1),
     metavar="N",
-    help="Designs to show, spread over the front; 0 for all.  [default: 20 in tables]",
+    help="Designs at most, which stand for those left out.  [default: 20 in tables]",
 )
+@click.option("--all", "whole", is_flag=True, help="Show all designs of the front.")
 @output_options
-def front_command(runs: tuple[str, ...], as_csv: bool, limit: int | None, output: Output) -> None:
+def front_command(
+    runs: tuple[str, ...], as_csv: bool, limit: int | None, whole: bool, output: Output
+) -> None:
     """Show the Pareto front of RUN (a name under runs/, or a folder) with the references.
 
     \b
@@ -207,8 +220,12 @@ def front_command(runs: tuple[str, ...], as_csv: bool, limit: int | None, output
 
     if as_csv and output.as_json:
         raise UsageError("--csv and --json contradict each other")
+    if whole and limit is not None:
+        raise UsageError("--all and --limit contradict each other")
     if as_csv and len(runs) > 1:
         raise UsageError("--csv writes one run at a time")
+    if not (whole or limit or as_csv or output.as_json):
+        limit = SHOWN
     _show([load(_place(name)) for name in runs], output, as_csv=as_csv, limit=limit)
 
 
@@ -222,27 +239,24 @@ def _place(name: str) -> Path:
     return under if under.exists() or "/" not in name else given
 
 
-def _show(
-    datas: list[Any], output: Output, *, as_csv: bool = False, limit: int | None = None
-) -> None:
+def _show(datas: list[Any], output: Output, *, as_csv: bool = False, limit: int | None) -> None:
     """Writes the fronts; raises NothingFeasible for runs without a feasible design."""
     from dse.errors import NothingFeasible
-    from dse.report.front import check_described, front_csv, front_view, thinned, unmet
+    from dse.report.front import check_described, front_csv, front_view, shortened, unmet
     from dse.search.result import front_document
 
     for data in datas:
         check_described(data)
     documents = [front_document(data) for data in datas]
+    pairs = list(zip([data.problem for data in datas], documents, strict=True))
     if output.as_json or as_csv:
-        documents = [thinned(each, limit or 0) for each in documents]
+        documents = [shortened(problem, each, limit) for problem, each in pairs]
     if output.as_json:
         output.document(documents[0] if len(documents) == 1 else documents)
     elif as_csv:
         output.text(front_csv(documents[0]))
     else:
-        shown = zip(datas, documents, strict=True)
-        number = 20 if limit is None else limit
-        output.show(*(part for d, f in shown for part in front_view(d.problem, f, number)))
+        output.show(*(part for pair in pairs for part in front_view(*pair, limit)))
     empty = [data for data, each in zip(datas, documents, strict=True) if not each["points"]]
     if empty:
         raise NothingFeasible("\n".join(map(unmet, empty)))
