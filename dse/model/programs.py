@@ -19,6 +19,8 @@ from typing import Any
 import jax
 import jax.export
 
+from dse.model.once import once
+
 FAST = {
     "xla_cpu_enable_fast_math": True,
     "xla_cpu_fast_math_honor_infs": True,
@@ -55,14 +57,16 @@ def _prepared(
 ) -> Callable[..., Any]:
     folder = cache_folder()
     if folder is None:
-        return jax.jit(function, compiler_options=options)
+        return jax.jit(once(function), compiler_options=options)
     leaves, structure = jax.tree.flatten(arguments)
     shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in leaves]  # type: ignore[no-untyped-call]
     key = hashlib.sha256(f"{source_hash()} {shapes} {structure}".encode()).hexdigest()[:24]
     file = folder / f"{name}-{key}.stablehlo"
     exported = _kept(file)
     if exported is None:
-        exported = jax.export.export(jax.jit(function))(*jax.tree.unflatten(structure, shapes))
+        exported = jax.export.export(jax.jit(once(function)))(
+            *jax.tree.unflatten(structure, shapes)
+        )
         _keep(file, bytes(exported.serialize()))
     return jax.jit(exported.call, compiler_options=options)
 
