@@ -143,10 +143,8 @@ def _named(system: System, setting: Setting) -> Iterator[tuple[str, Leaf]]:
             yield path, leaf
 
 
-def slopes(
-    asked: Sequence[tuple[Point, Number, float]], rows: Sequence[Sequence[float]]
-) -> Slopes:
-    """Derivatives of all figures: of each point to a number times a factor, at its mapping row.
+def slopes(asked: Sequence[tuple[Point, Number, float]], rows: np.ndarray) -> Slopes:
+    """Derivatives of all figures: of each point to a number times a factor, at its row of `rows` [k, 8].
 
     All points are of one phase.
     """

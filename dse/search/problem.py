@@ -138,7 +138,7 @@ class StudyProblem:
         """
         systems = self._stacked(levels)
         margins: dict[str, np.ndarray] = {}
-        for task, question in zip(self.study.tasks, self._questions, strict=True):
+        for task, question in zip(self.study.tasks, self.questions, strict=True):
             found, metrics = screen(systems, question)
             weights = found.pop(MEMORY)
             margins |= found
@@ -222,8 +222,14 @@ class StudyProblem:
     def _first(self) -> np.ndarray:
         return np.zeros((1, len(self.parameters)), np.int64)
 
+    @property
+    def labels(self) -> list[str]:
+        """What each workload's mapping is called."""
+        return [_label(task, self.study.tasks) for task in self.study.tasks]
+
     @cached_property
-    def _questions(self) -> tuple[Question, ...]:
+    def questions(self) -> tuple[Question, ...]:
+        """What designs are asked by each workload, latency limits of the study included."""
         study = self.study
         first, sense = next(iter(study.objectives.items()))
         return tuple(
@@ -263,7 +269,7 @@ class StudyProblem:
         return jax.tree.unflatten(structure, columns)
 
     def _evaluate(self, systems: System) -> list[Found]:
-        each = zip(self.study.tasks, self._questions, self._answers, strict=True)
+        each = zip(self.study.tasks, self.questions, self._answers, strict=True)
         return [
             disaggregate(systems, question, answer) if task.decoder else evaluate(systems, question)
             for task, question, answer in each
@@ -272,7 +278,7 @@ class StudyProblem:
     @cached_property
     def _answers(self) -> tuple[Evaluation | None, ...]:
         """How each workload's own system decodes; None where designs do."""
-        asked = zip(self.study.tasks, self._questions, strict=True)
+        asked = zip(self.study.tasks, self.questions, strict=True)
         return tuple(
             evaluate(stack([lower(task.decoder)]), sides(question)[1])
             if isinstance(task.decoder, System)
@@ -306,8 +312,7 @@ class StudyProblem:
 
     def _mapping(self, found: list[Found], index: int) -> dict[str, Any]:
         made = {}
-        for task, each in zip(self.study.tasks, found, strict=True):
-            label = _label(task, self.study.tasks)
+        for label, each in zip(self.labels, found, strict=True):
             if isinstance(each, Disaggregated):
                 made[f"{label}.prefill"] = _point(each.read, index)
                 made[f"{label}.decode"] = _point(each.answer, index)

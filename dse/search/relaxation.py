@@ -126,7 +126,7 @@ class StudyRelaxation:
     def _found(self, packed: np.ndarray, mappings: Sequence[Dict[str, Any]]) -> list[Any]:
         """Metrics and margins of each workload with its mappings held."""
         found = []
-        for label, question in zip(mappings[0], self.problem._questions, strict=True):
+        for label, question in zip(mappings[0], self.problem.questions, strict=True):
             rows = np.array([_row(mapping[label]) for mapping in mappings], np.float32)
             leaves, setting = jax.tree.flatten(question.setting)
             held = _program(question.workload.phase, self._structure, setting)
