@@ -105,6 +105,9 @@ def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="NAME",
     help="Where answers are decoded; SYSTEM then reads the prompts alone.",
 )
+@click.option(
+    "--formulas", is_flag=True, help="Show the formulas that matter, with numbers and sources."
+)
 @question_options
 def eval_command(
     system: str, output: Output, asked: dict[str, Any], decode_system: str | None
@@ -191,21 +194,13 @@ def _documents(
     names: tuple[str, ...], asked: dict[str, Any], decode_system: str | None = None
 ) -> list[dict[str, Any]]:
     """Evaluates systems; reads and checks everything before JAX is imported."""
-    _check_words(asked)
+    checked_words(asked)
     systems, parts = asked_specs(names, asked, decodes=True)
     second = _decoder(asked, parts["workload"], decode_system)
 
-    from dse.model.evaluator import Question
-    from dse.spec.metrics import METRICS
     from dse.spec.space import fixed
 
-    objective = asked["objective"]
-    question = Question(
-        **parts,
-        price_basis=asked["price_basis"],
-        objective=objective,
-        sense=METRICS[objective].better,
-    )
+    question = _question(parts, asked)
     if second is None:
         return _aggregated(systems, question, asked)
     from dse.report.disaggregation import disaggregated
@@ -213,10 +208,32 @@ def _documents(
     return [disaggregated(fixed(system), second, question) for system in systems]
 
 
+def asked_question(name: str, asked: dict[str, Any]) -> tuple[Any, Any]:
+    """A system without free values, and the question that options ask it."""
+    from dse.spec.space import fixed
+
+    (system,), parts = asked_specs((name,), asked)
+    return fixed(system), _question(parts, asked)
+
+
+def _question(parts: dict[str, Any], asked: dict[str, Any]) -> Any:
+    from dse.model.evaluator import Question
+    from dse.spec.metrics import METRICS
+
+    objective = asked["objective"]
+    return Question(
+        **parts,
+        price_basis=asked["price_basis"],
+        objective=objective,
+        sense=METRICS[objective].better,
+    )
+
+
 def _aggregated(systems: list[Any], question: Any, asked: dict[str, Any]) -> list[dict[str, Any]]:
     """Each system alone, all in one call."""
     from dse.model.evaluator import evaluate
     from dse.model.pytree import lower, stack
+    from dse.report.detail import add_detail
     from dse.report.evaluation import evaluation_document
     from dse.spec.space import fixed
 
@@ -229,6 +246,7 @@ def _aggregated(systems: list[Any], question: Any, asked: dict[str, Any]) -> lis
         batch=asked["batch"],
     )
     documents = [evaluation_document(found, i, each, question) for i, each in enumerate(bound)]
+    add_detail(documents, bound, question, found, formulas=asked.get("formulas", False))
     if asked["samples"]:
         _add_bands(documents, systems, question, found.rows, asked)
     return documents
@@ -263,8 +281,11 @@ def _decoder(asked: dict[str, Any], workload: Any, name: str | None) -> Any:
         raise UsageError("--decode-system serves; pretrain has no decode")
     second = decoder(workload, catalogue_of(asked["specs"]), name or "", settings)
     given = [option for option in (*DEGREES, "batch", "samples") if asked[option] is not None]
+    given += ["formulas"] if asked.get("formulas") else []
     if second is not None and given:
-        raise UsageError(f"a decode system takes the best mappings; leave out {', '.join(given)}")
+        raise UsageError(
+            f"a decode system takes the best mappings, told in short; leave out {', '.join(given)}"
+        )
     if settings and second in (None, SAME):
         raise UsageError("--set decode_system. needs a decode system of another name")
     return second
@@ -310,19 +331,20 @@ def divided(settings: tuple[Setting, ...]) -> tuple[dict[str, list[Setting]], li
     return of_part, of_system
 
 
-def _check_words(asked: dict[str, Any]) -> None:
+def checked_words(asked: dict[str, Any], option: str = "--objective") -> None:
+    """Raises UsageError for a metric or a price basis that is not known."""
     from dse.errors import UsageError, nearest
     from dse.spec.facility import PRICE_BASES
     from dse.spec.metrics import METRICS
 
     words = (
-        ("--objective", "objective", tuple(METRICS)),
+        (option, "objective", tuple(METRICS)),
         ("--price-basis", "price_basis", PRICE_BASES),
     )
-    for option, key, known in words:
+    for named, key, known in words:
         if asked[key] not in known:
             hint = nearest(asked[key], known) or f"one of {', '.join(known)}"
-            raise UsageError(f"{option} {asked[key]!r} is not known; {hint}")
+            raise UsageError(f"{named} {asked[key]!r} is not known; {hint}")
 
 
 def _parts(

@@ -114,7 +114,7 @@ def run_command(
     catalogue = catalogue_of(specs)
     loaded = [load_study(name, catalogue, settings) for name in studies]
     attached = Attachment(url=storage, mirror=not no_mirror)
-    warm = None if warm_start is None else load(_place(warm_start))
+    warm = None if warm_start is None else load(run_folder(warm_start))
     asked: dict[str, Any] = {
         "method": method,
         "budget": budget,
@@ -209,10 +209,10 @@ def front_command(runs: tuple[str, ...], as_csv: bool, limit: int | None, output
         raise UsageError("--csv and --json contradict each other")
     if as_csv and len(runs) > 1:
         raise UsageError("--csv writes one run at a time")
-    _show([load(_place(name)) for name in runs], output, as_csv=as_csv, limit=limit)
+    _show([load(run_folder(name)) for name in runs], output, as_csv=as_csv, limit=limit)
 
 
-def _place(name: str) -> Path:
+def run_folder(name: str) -> Path:
     """The folder of a run: the one of that path, or that name under runs/."""
     given, under = Path(name), Path(RUNS) / name
     if (given / "run.json").exists() or under == given:

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from dse.model.estimate import Setting, result
-from dse.model.evaluator import Question
+from dse.model.evaluator import Question, evaluate
 from dse.model.programs import program
 from dse.model.pytree import leaves, lower
 from dse.model.repeats import without_repeats
@@ -86,6 +86,18 @@ class Slopes:
             return np.asarray(np.where(share > 0.0, -self.margin_slopes[rule] / share, np.nan))
 
 
+@attrs.frozen(kw_only=True)
+class Step:
+    """A count one lower or higher: relative changes of metrics, each design at its best mapping.
+
+    None where the step leaves the bounds of its field or nothing is feasible.
+    """
+
+    number: Number
+    below: Mapping[str, float] | None
+    above: Mapping[str, float] | None
+
+
 class Point:
     """A system of the language under a question, as numbers: `values` [n] and where each stands."""
 
@@ -109,7 +121,7 @@ class Point:
                 else (),
             )
             for place, (path, leaf) in enumerate(named)
-            if leaf.numeric and "announced." not in path
+            if leaf.numeric and not path.endswith("dollar_year") and "announced." not in path
         }
 
     @property
@@ -118,15 +130,21 @@ class Point:
         return [n for n in self.numbers.values() if n.leaf.sort == "quantity" and n.value != 0.0]
 
     @property
+    def weighed(self) -> list[Number]:
+        """The continuous numbers, and counts that rules weigh against their limits."""
+        counts = [n for n in self.numbers.values() if n.path in COUNTED and n.leaf.sort == "count"]
+        return self.continuous + [n for n in counts if n.value != 0.0]
+
+    @property
     def counts(self) -> list[Number]:
         """The counts of the system."""
         return [n for n in self.numbers.values() if n.leaf.sort == "count" and _of_system(n.path)]
 
-    def moved(self, number: Number, factor: float) -> np.ndarray:
-        """All values [n] with one of them times a factor, and without what is then stale."""
+    def moved(self, number: Number, value: float) -> np.ndarray:
+        """All values [n] with one of them changed, and without what is then stale."""
         made = self.values.copy()
         made[list(number.stale)] = 0.0
-        made[number.place] *= factor
+        made[number.place] = value
         return made
 
 
@@ -144,12 +162,12 @@ def _named(system: System, setting: Setting) -> Iterator[tuple[str, Leaf]]:
 
 
 def slopes(asked: Sequence[tuple[Point, Number, float]], rows: np.ndarray) -> Slopes:
-    """Derivatives of all figures: of each point to a number times a factor, at its row of `rows` [k, 8].
+    """Derivatives of all figures: of points, each to a number times a factor, at `rows` [k, 8].
 
     All points are of one phase.
     """
     first = asked[0][0]
-    values = np.stack([point.moved(number, factor) for point, number, factor in asked])
+    values = np.stack([p.moved(number, number.value * factor) for p, number, factor in asked])
     places = np.array([number.place for _, number, _ in asked])
     degrees = np.asarray(rows, np.float64)
     run = _program(first.phase, *map(jax.tree.structure, (first.system, first.setting)))
@@ -187,3 +205,29 @@ def _program(phase: str, system: Any, setting: Any) -> Any:
         return jax.jvp(lambda *each: lean(each, held), tuple(values), tuple(direction))
 
     return program(f"{phase}-slopes", jax.vmap(along, in_axes=(1, 1, 1)), OPTIONS)
+
+
+def steps(point: Point, question: Question) -> list[Step]:
+    """What each count of the system does one lower and one higher, mappings chosen anew."""
+    numbers = point.counts
+    asked = [(n, n.value + change) for n in numbers for change in (0.0, -1.0, 1.0)]
+    table = np.stack([point.moved(number, value) for number, value in asked])
+    system: Any = jax.tree.structure(point.system)
+    designs = jax.tree.unflatten(system, list(table.T[: system.num_leaves]))
+    found = evaluate(designs, question)
+
+    def change(place: int, to: int) -> Mapping[str, float] | None:
+        number, value = asked[to]
+        legal = number.leaf.low <= value <= number.leaf.high
+        if not (legal and found.feasible[place] and found.feasible[to]):
+            return None
+        with np.errstate(all="ignore"):
+            return {
+                name: float(v[to] / v[place]) - 1.0 if v[place] else float("nan")
+                for name, v in found.metrics.items()
+            }
+
+    return [
+        Step(number=number, below=change(3 * i, 3 * i + 1), above=change(3 * i, 3 * i + 2))
+        for i, number in enumerate(numbers)
+    ]

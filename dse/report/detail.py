@@ -15,12 +15,13 @@ import numpy as np
 from dse.errors import Finding, InputError, RunError
 from dse.model.breakdown import bound_times, chip_parts, operate
 from dse.model.disaggregation import sides
-from dse.model.evaluator import Question
+from dse.model.evaluator import Evaluation, Question
 from dse.model.pytree import lower, stack
 from dse.model.sensitivity import AT, Point, slopes
 from dse.model.transformer import Mapping as Degrees
 from dse.report.evaluation import WHOLE
-from dse.report.trees import cost_tree, power_tree
+from dse.report.formulas import formula_documents
+from dse.report.trees import cost_tree, power_tree, scaled
 from dse.search.problem import StudyProblem
 from dse.search.record import RunData
 from dse.spec.catalog import Catalog
@@ -86,14 +87,16 @@ class _Part(NamedTuple):
         return np.array([float(m["batch"]) for m in self.mappings])
 
 
-def point_documents(problem: StudyProblem, points: Sequence[Mapping[str, Any]]) -> list[Document]:
+def point_documents(
+    problem: StudyProblem, points: Sequence[Mapping[str, Any]], *, formulas: bool = False
+) -> list[Document]:
     """Points and references of `front_document` in full, each with
 
     design, mapping, metrics, margins (as given), breakdown [{workload, phase, group, bound,
     seconds}], footprint [{workload, part, bytes}], capacity_bytes, power and cost as trees {name,
     value, unit, children} whose children add up, elasticities [{path, kind, metric, value}] of the
     objectives, the largest TOLD of each, and active, the rules that bind. Trees and elasticities
-    are those of the first workload, of a mix, at its own operating point.
+    are those of the first workload, of a mix, at its own operating point. `formulas` adds those.
     """
     if not points:
         return []
@@ -101,7 +104,7 @@ def point_documents(problem: StudyProblem, points: Sequence[Mapping[str, Any]]) 
     parts = list(_parts(problem, systems, points))
     documents = [
         {
-            **{key: point[key] for key in ("name", "id", "knee") if key in point},
+            **{key: point[key] for key in ("name", "id", "rank", "knee") if key in point},
             **{key: point.get(key, {}) for key in ("design", "mapping", "metrics", "margins")},
             "breakdown": [],
             "footprint": [],
@@ -113,6 +116,8 @@ def point_documents(problem: StudyProblem, points: Sequence[Mapping[str, Any]]) 
     for place, part in enumerate(parts):
         _add_operation(documents, part, first=place == 0)
     _add_elasticities(documents, parts[0], problem.objectives)
+    if formulas:
+        _add_formulas(documents, parts[0])
     return documents
 
 
@@ -177,6 +182,14 @@ def _add_operation(documents: list[Document], part: _Part, *, first: bool) -> No
             document["cost"] = cost_tree(found, index)
 
 
+def _add_formulas(documents: list[Document], part: _Part) -> None:
+    stacked = stack([lower(system) for system in part.systems])
+    question = part.question
+    found = operate(stacked, question.setting, question.workload.phase, part.rows, part.batch)
+    for index, (document, system) in enumerate(zip(documents, part.systems, strict=True)):
+        document["formulas"] = formula_documents(system, question, found, index)
+
+
 def breakdown_rows(times: Any, index: int, label: str, phase: str) -> list[Document]:
     """One point's time by operator group and bound, without what is zero."""
     return [
@@ -185,6 +198,33 @@ def breakdown_rows(times: Any, index: int, label: str, phase: str) -> list[Docum
         for bound, values in bounds.items()
         if (seconds := float(values[index])) > 0.0
     ]
+
+
+def add_detail(
+    documents: Sequence[Document],
+    systems: Sequence[System],
+    question: Question,
+    found: Evaluation,
+    *,
+    formulas: bool = False,
+) -> None:
+    """Adds to documents of `dse eval` their time by operator group and bound, trees, active rules.
+
+    `formulas` adds those too. Trees are of all chips that work, as the document's other figures.
+    """
+    stacked = stack([lower(system) for system in systems])
+    setting, phase = question.setting, question.workload.phase
+    times = bound_times(stacked, setting, phase, found.rows, found.metrics["batch"])
+    power = chip_parts(stacked, setting, found.result)
+    for index, (document, system) in enumerate(zip(documents, systems, strict=True)):
+        share = document["chips"] / system.chips
+        groups = breakdown_rows(times, index, question.workload.name, phase)
+        document["groups"] = groups
+        document["power"] = scaled(power_tree(found.result, power, index), share)
+        document["cost"] = scaled(cost_tree(found.result, index), share)
+        document["active"] = active(document["margins"])
+        if formulas:
+            document["formulas"] = formula_documents(system, question, found.result, index)
 
 
 def _add_elasticities(documents: list[Document], part: _Part, objectives: Sequence[str]) -> None:

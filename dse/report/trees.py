@@ -1,13 +1,18 @@
-"""Power and cost as trees: every value is the sum of its children."""
+"""Power and cost as trees, every value the sum of its children; time by operator and bound."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from dse.report.figures import digits, in_unit, percent
+from dse.report.terminal import Column, heading, table
 from dse.spec.metrics import METRICS
 
 Tree = dict[str, Any]
+
+LEAST = 0.01
+"""Shares of a tree below which a part is not shown."""
 
 
 def leaf(name: str, value: float, unit: str) -> Tree:
@@ -30,6 +35,23 @@ def divided(name: str, value: float, parts: Mapping[str, float], unit: str) -> T
         return leaf(name, value, unit)
     made = branch(name, [leaf(k, value * p / whole, unit) for k, p in there.items()], unit)
     return {**made, "value": value}
+
+
+def scaled(tree: Tree, share: float) -> Tree:
+    """A tree of so many times its values."""
+    return {
+        **tree,
+        "value": share * tree["value"],
+        "children": [scaled(child, share) for child in tree["children"]],
+    }
+
+
+def tree_rows(tree: Tree, least: float = 0.0, depth: int = 0) -> Iterator[tuple[int, Tree]]:
+    """(depth, tree) of a tree and all below it that are at least so large, parents first."""
+    yield depth, tree
+    for child in tree["children"]:
+        if child["value"] >= least:
+            yield from tree_rows(child, least, depth + 1)
 
 
 def row(group: Any, index: int) -> dict[str, float]:
@@ -77,3 +99,52 @@ def _with_chips(
         for child in made["children"]
     ]
     return made
+
+
+def time_table(rows: Sequence[Mapping[str, Any]], unit: str) -> Any:
+    """Operator groups by what binds them, the longest first, with their shares of the time."""
+    whole = sum(row["seconds"] for row in rows) or 1.0
+    told = [row for row in rows if row["seconds"] > 1e-3 * whole]
+    kept = sorted(told, key=lambda row: -row["seconds"])
+    several = len({row["workload"] for row in rows}) > 1
+    columns = [
+        Column("operator", [row["group"].replace("_", " ") for row in kept]),
+        Column("bound by", [row["bound"] for row in kept]),
+        Column(unit, [in_unit(row["seconds"], unit) for row in kept], right=True),
+        Column("share", [percent(row["seconds"] / whole) for row in kept], right=True),
+    ]
+    work = [Column("workload", [row["workload"] for row in kept])] if several else []
+    return table([*work, *columns])
+
+
+def tree_view(tree: Tree, other: Tree | None = None) -> list[Any]:
+    """A tree in lines, children below their sum, with the other's parts beside."""
+    unit = "kW" if tree["unit"] == "W" else tree["unit"]
+    rows = list(tree_rows(tree, LEAST * tree["value"]))
+    columns = [
+        Column("part", ["  " * depth + each["name"] for depth, each in rows]),
+        Column(
+            unit,
+            [
+                in_unit(each["value"], unit) if unit == "kW" else digits(each["value"])
+                for _, each in rows
+            ],
+            right=True,
+        ),
+        Column("share", [percent(each["value"] / tree["value"]) for _, each in rows], right=True),
+    ]
+    if other:
+        theirs = _paths(other)
+        shares = [theirs.get(path, 0.0) / other["value"] for path in _paths(tree, LEAST)]
+        columns.append(Column("against", [percent(share) for share in shares], right=True))
+    return [heading(tree["name"].capitalize()), table(columns)]
+
+
+def _paths(tree: Tree, least: float = 0.0) -> dict[tuple[str, ...], float]:
+    """Values by the names on the way to them."""
+    found: dict[tuple[str, ...], float] = {}
+    trail: list[str] = []
+    for depth, each in tree_rows(tree, least * tree["value"]):
+        trail = [*trail[:depth], each["name"]]
+        found[tuple(trail)] = each["value"]
+    return found
