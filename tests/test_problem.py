@@ -98,7 +98,7 @@ def test_a_mix_by_hand(problem: StudyProblem) -> None:
         values = {name: np.ones(1) for name in METRICS}
         values |= {name: np.asarray([pair[at]]) for name, pair in given.items()}
         found.append(SimpleNamespace(metrics=values))
-    mixed = problem._mixed(found)  # type: ignore[arg-type]
+    mixed = problem.mix(found)  # type: ignore[arg-type]
     for name, value in zip(given, expected, strict=True):
         assert mixed[name][0] == pytest.approx(value), name
     systems = problem._stacked(np.asarray([[1, 0, 2]]))

@@ -16,6 +16,7 @@ from dse.cli.options import (
     set_option,
     specs_option,
 )
+from dse.cli.robust import Sampling, robust_options, robust_part, sampled
 
 RUNS = "runs"
 
@@ -194,13 +195,20 @@ def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
     metavar="N",
     help="Designs to show, spread over the front; 0 for all.  [default: 20 in tables]",
 )
+@robust_options
 @output_options
-def front_command(runs: tuple[str, ...], as_csv: bool, limit: int | None, output: Output) -> None:
+def front_command(
+    runs: tuple[str, ...], as_csv: bool, limit: int | None, output: Output, robust: Sampling
+) -> None:
     """Show the Pareto front of RUN (a name under runs/, or a folder) with the references.
+
+    With --robust, what is uncertain is sampled: how often each design stays on the front, bands
+    of its objectives, and the input that decides who is best.
 
     \b
     dse front trainium4-decode
     dse front trainium4-decode --csv -o front.csv
+    dse front trainium4-decode --robust --samples 4000
     """
     from dse.errors import UsageError
     from dse.search.run import load
@@ -209,7 +217,8 @@ def front_command(runs: tuple[str, ...], as_csv: bool, limit: int | None, output
         raise UsageError("--csv and --json contradict each other")
     if as_csv and len(runs) > 1:
         raise UsageError("--csv writes one run at a time")
-    _show([load(run_folder(name)) for name in runs], output, as_csv=as_csv, limit=limit)
+    datas = [load(run_folder(name)) for name in runs]
+    _show(datas, output, as_csv=as_csv, limit=limit, robust=robust)
 
 
 def run_folder(name: str) -> Path:
@@ -223,7 +232,12 @@ def run_folder(name: str) -> Path:
 
 
 def _show(
-    datas: list[Any], output: Output, *, as_csv: bool = False, limit: int | None = None
+    datas: list[Any],
+    output: Output,
+    *,
+    as_csv: bool = False,
+    limit: int | None = None,
+    robust: Sampling | None = None,
 ) -> None:
     """Writes the fronts; raises NothingFeasible for runs without a feasible design."""
     from dse.errors import NothingFeasible
@@ -233,6 +247,8 @@ def _show(
     for data in datas:
         check_described(data)
     documents = [front_document(data) for data in datas]
+    if robust and robust.wanted:
+        documents = [sampled(*each, robust) for each in zip(datas, documents, strict=True)]
     if output.as_json or as_csv:
         documents = [thinned(each, limit or 0) for each in documents]
     if output.as_json:
@@ -242,7 +258,8 @@ def _show(
     else:
         shown = zip(datas, documents, strict=True)
         number = 20 if limit is None else limit
-        output.show(*(part for d, f in shown for part in front_view(d.problem, f, number)))
+        views = ((front_view(d.problem, f, number), robust_part(d, f, number)) for d, f in shown)
+        output.show(*(part for view, more in views for part in (*view, *more)))
     empty = [data for data, each in zip(datas, documents, strict=True) if not each["points"]]
     if empty:
         raise NothingFeasible("\n".join(map(unmet, empty)))

@@ -18,12 +18,12 @@ from dse.model.disaggregation import sides
 from dse.model.evaluator import Evaluation, Question
 from dse.model.pytree import lower, stack
 from dse.model.sensitivity import AT, Point, slopes
-from dse.model.transformer import Mapping as Degrees
 from dse.report.evaluation import WHOLE
 from dse.report.formulas import formula_documents
 from dse.report.trees import cost_tree, power_tree, scaled
 from dse.search.problem import StudyProblem
 from dse.search.record import RunData
+from dse.search.relaxation import mapping_row
 from dse.spec.catalog import Catalog
 from dse.spec.space import fixed
 from dse.spec.study import load_study
@@ -76,10 +76,7 @@ class _Part(NamedTuple):
     @property
     def rows(self) -> np.ndarray:
         """The mappings [n, 8] as the model takes them."""
-        usual = Degrees._field_defaults
-        return np.array(
-            [[float(m.get(f, usual.get(f, 1.0))) for f in Degrees._fields] for m in self.mappings]
-        )
+        return np.array([mapping_row(mapping) for mapping in self.mappings])
 
     @property
     def batch(self) -> np.ndarray:
@@ -135,12 +132,7 @@ def _system(problem: StudyProblem, point: Mapping[str, Any]) -> System:
     """The system of a point, by its levels, or of a reference, by its name."""
     if name := point.get("name"):
         return fixed(next(each for each in problem.references if each.name == name))
-    plain = [[getattr(v, "name", v) for v in p.levels] for p in problem.parameters]
-    paths = [parameter.path for parameter in problem.parameters]
-    levels = [
-        values.index(point["design"][path]) for path, values in zip(paths, plain, strict=True)
-    ]
-    return problem.bound(levels)
+    return problem.bound(problem.levels_of(point["design"]))
 
 
 def _parts(
