@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -39,14 +39,20 @@ TOLD = 24
 
 
 def problem_of(data: RunData, catalogue: Catalog, study: str = "") -> StudyProblem:
-    """The problem that a run searched, from the study of its name or a file; RunError without."""
-    name = study or data.problem["study"]
+    """The problem that a run searched, from the study of its name or a file.
+
+    Without a name: of the catalogue, else a file in the current folder. RunError where there is
+    none, or where it searches other parameters.
+    """
+    name = data.problem["study"]
     beside = Path(f"{name}.toml")
     try:
-        found = load_study(name, catalogue)
+        found = load_study(study or name, catalogue)
     except InputError:
-        if study or not beside.is_file():
-            _no_study(data, name)
+        if study:
+            raise
+        if not beside.is_file():
+            _no_study(data, name, "is not known")
         found = load_study(str(beside), catalogue)
     problem = StudyProblem(found)
     searched = [each["path"] for each in data.problem["parameters"]]
@@ -55,7 +61,7 @@ def problem_of(data: RunData, catalogue: Catalog, study: str = "") -> StudyProbl
     return problem
 
 
-def _no_study(data: RunData, name: str, why: str = "is not known") -> None:
+def _no_study(data: RunData, name: str, why: str) -> NoReturn:
     raise RunError(
         Finding(
             message=f"the study {name} of this run {why}",
