@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from dse.cli.evaluate import parts_options
 from dse.cli.options import Output, output_options, set_option, specs_option
+from dse.cli.question import asked_question, checked_words, parts_options
 
 
 @click.command("sensitivity", short_help="What each number of a system is worth to a metric.")
@@ -68,7 +68,6 @@ def sensitivity_command(
     dse sensitivity trn2-ultraserver -m llama-3.3-70b -w chat-decode
     dse sensitivity gb200-nvl72 -m llama-3.3-70b -w chat-decode --sources
     """
-    from dse.cli.evaluate import asked_question, checked_words
     from dse.errors import NothingFeasible
 
     checked_words(asked)
