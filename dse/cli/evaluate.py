@@ -192,22 +192,17 @@ def _documents(
 
 def _aggregated(systems: list[Any], question: Any, asked: dict[str, Any]) -> list[dict[str, Any]]:
     """Each system alone, all in one call."""
-    from dse.model.evaluator import evaluate
-    from dse.model.pytree import lower, stack
-    from dse.report.detail import add_detail
-    from dse.report.evaluation import evaluation_document
+    from dse.report.detail import evaluated
     from dse.spec.space import fixed
 
-    bound = [fixed(system) for system in systems]
     pinned = {name: int(asked[name]) for name in DEGREES if asked[name] is not None}
-    found = evaluate(
-        stack([lower(system) for system in bound]),
+    found, documents = evaluated(
+        [fixed(system) for system in systems],
         question,
         pinned=pinned or None,
         batch=asked["batch"],
+        formulas=asked.get("formulas", False),
     )
-    documents = [evaluation_document(found, i, each, question) for i, each in enumerate(bound)]
-    add_detail(documents, bound, question, found, formulas=asked.get("formulas", False))
     if asked["samples"]:
         _add_bands(documents, systems, question, found.rows, asked)
     return documents

@@ -15,10 +15,10 @@ import numpy as np
 from dse.errors import Finding, InputError, RunError
 from dse.model.breakdown import bound_times, chip_parts, operate
 from dse.model.disaggregation import sides
-from dse.model.evaluator import Evaluation, Question
+from dse.model.evaluator import Evaluation, Question, evaluate
 from dse.model.pytree import lower, stack
 from dse.model.sensitivity import AT, Point, slopes
-from dse.report.evaluation import WHOLE
+from dse.report.evaluation import WHOLE, evaluation_document
 from dse.report.formulas import formula_documents
 from dse.report.trees import cost_tree, power_tree, scaled
 from dse.search.problem import StudyProblem
@@ -198,19 +198,22 @@ def breakdown_rows(times: Any, index: int, label: str, phase: str) -> list[Docum
     ]
 
 
-def add_detail(
-    documents: Sequence[Document],
+def evaluated(
     systems: Sequence[System],
     question: Question,
-    found: Evaluation,
     *,
+    pinned: Mapping[str, int] | None = None,
+    batch: float | None = None,
     formulas: bool = False,
-) -> None:
-    """Adds to documents of `dse eval` their time by operator group and bound, trees, active rules.
+) -> tuple[Evaluation, list[Document]]:
+    """Systems without free values at their best operating points: the documents of `dse eval`.
 
-    `formulas` adds those too. Trees are of all chips that work, as the document's other figures.
+    Each also has its time by operator group and bound (`groups`), power and cost as trees, of all
+    chips that work, the `active` rules, and formulas where they are asked for.
     """
     stacked = stack([lower(system) for system in systems])
+    found = evaluate(stacked, question, pinned=pinned, batch=batch)
+    documents = [evaluation_document(found, i, each, question) for i, each in enumerate(systems)]
     setting, phase = question.setting, question.workload.phase
     times = bound_times(stacked, setting, phase, found.rows, found.metrics["batch"])
     power = chip_parts(stacked, setting, found.result)
@@ -223,6 +226,7 @@ def add_detail(
         document["active"] = active(document["margins"])
         if formulas:
             document["formulas"] = formula_documents(system, question, found.result, index)
+    return found, documents
 
 
 def _add_elasticities(documents: list[Document], part: _Part, objectives: Sequence[str]) -> None:

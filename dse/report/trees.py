@@ -14,6 +14,9 @@ Tree = dict[str, Any]
 LEAST = 0.01
 """Shares of a tree below which a part is not shown."""
 
+LEAST_TIME = 1e-3
+"""Shares of a step below which a part is not shown."""
+
 
 def leaf(name: str, value: float, unit: str) -> Tree:
     """A part without parts."""
@@ -102,18 +105,21 @@ def _with_chips(
 
 
 def time_table(rows: Sequence[Mapping[str, Any]], unit: str) -> Any:
-    """Operator groups by what binds them, the longest first, with their shares of the time."""
-    whole = sum(row["seconds"] for row in rows) or 1.0
-    told = [row for row in rows if row["seconds"] > 1e-3 * whole]
-    kept = sorted(told, key=lambda row: -row["seconds"])
-    several = len({row["workload"] for row in rows}) > 1
+    """Operator groups by what binds them, with shares of their workload's time, longest first."""
+    works = list(dict.fromkeys(row["workload"] for row in rows))
+    whole = {w: sum(row["seconds"] for row in rows if row["workload"] == w) for w in works}
+    share = [(row["seconds"] / whole[row["workload"]], row) for row in rows]
+    kept = sorted(
+        (pair for pair in share if pair[0] > LEAST_TIME),
+        key=lambda pair: (works.index(pair[1]["workload"]), -pair[0]),
+    )
     columns = [
-        Column("operator", [row["group"].replace("_", " ") for row in kept]),
-        Column("bound by", [row["bound"] for row in kept]),
-        Column(unit, [in_unit(row["seconds"], unit) for row in kept], right=True),
-        Column("share", [percent(row["seconds"] / whole) for row in kept], right=True),
+        Column("operator", [row["group"].replace("_", " ") for _, row in kept]),
+        Column("bound by", [row["bound"] for _, row in kept]),
+        Column(unit, [in_unit(row["seconds"], unit) for _, row in kept], right=True),
+        Column("share", [percent(part) for part, _ in kept], right=True),
     ]
-    work = [Column("workload", [row["workload"] for row in kept])] if several else []
+    work = [Column("workload", [row["workload"] for _, row in kept])] if len(works) > 1 else []
     return table([*work, *columns])
 
 
