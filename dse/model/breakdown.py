@@ -1,8 +1,8 @@
 """What binds each part of a step: its operator groups by the engine that they wait for.
 
 Found by the model itself, with mapping and batch held: an engine binds as much of a group's time
-as the group loses when the engine is faster. What no engine shortens is latency, and in a pipeline
-of training the bubble.
+as the group gains when the engine is slower; where two engines bind alike they share it. What no
+engine prolongs is latency, and in a pipeline of training the bubble.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dse.spec.system import System
 register(ChipPower)
 
 STEP = 0.02
-"""Share by which an engine is made faster: rounding of float32 is then below 1e-4 of a time."""
+"""Share by which an engine is made slower: rounding of float32 is then below 1e-4 of a time."""
 
 ENGINES = {
     "tensor": ("matrix", "attention", "attention_backward", "experts"),
@@ -35,7 +35,7 @@ ENGINES = {
     "scale-up": ("network",),
     "scale-out": ("scale_out",),
 }
-"""Efficiencies of a software stack by the engine that they make faster."""
+"""Efficiencies of a software stack by the engine that they speed."""
 
 SRAM, LATENCY, BUBBLE = "SRAM", "latency", "bubble"
 
@@ -73,13 +73,13 @@ def bound_times(
         software=replace(soft, scale_out=soft.scale_out or soft.network)  # both are plain here
     )
     before = times(systems, setting)
-    faster = {name: times(systems, _faster(setting, own)) for name, own in ENGINES.items()}
-    faster[SRAM] = times(_with_sram(systems), setting)
+    slower = {name: times(systems, _slower(setting, own)) for name, own in ENGINES.items()}
+    slower[SRAM] = times(_less_sram(systems), setting)
     bubble = phase == "pretrain"
     return {
         group: _shared(
             seconds,
-            {name: seconds - after[group] for name, after in faster.items()},
+            {name: after[group] - seconds for name, after in slower.items()},
             BUBBLE if bubble and group == "pipeline" else LATENCY,
         )
         for group, seconds in before.items()
@@ -87,11 +87,9 @@ def bound_times(
 
 
 def _shared(seconds: np.ndarray, gained: dict[str, np.ndarray], rest: str) -> dict[str, np.ndarray]:
-    """A group's time by bound, from what it gains where each engine is faster by STEP."""
-    # a time in proportion to 1 / rate gains this share of itself
-    whole = 1.0 - 1.0 / (1.0 + STEP)
-    found = {name: np.clip(gain / whole, 0.0, seconds) for name, gain in gained.items()}
-    # traffic that a larger SRAM would save still waits for the memory
+    """A group's time by bound, from what it gains where each engine is slower by STEP."""
+    found = {name: np.clip(gain / STEP, 0.0, seconds) for name, gain in gained.items()}
+    # traffic that a smaller SRAM adds still waits for the memory
     found["HBM"] = np.maximum(found["HBM"] - found[SRAM], 0.0)
     found = {name: np.where(v > 1e-3 * seconds, v, 0.0) for name, v in found.items()}
     total = sum(found.values())
@@ -100,17 +98,17 @@ def _shared(seconds: np.ndarray, gained: dict[str, np.ndarray], rest: str) -> di
     return found | {rest: np.maximum(seconds - sum(found.values()), 0.0)}
 
 
-def _faster(setting: Setting, fields: tuple[str, ...]) -> Setting:
+def _slower(setting: Setting, fields: tuple[str, ...]) -> Setting:
     soft = setting.software
-    raised = {field: (1.0 + STEP) * getattr(soft, field) for field in fields}
-    return setting._replace(software=replace(soft, **raised))
+    lowered = {field: getattr(soft, field) / (1.0 + STEP) for field in fields}
+    return setting._replace(software=replace(soft, **lowered))
 
 
-def _with_sram(systems: System) -> System:
-    die, more = systems.chip.die, 1.0 + STEP
-    core = replace(die.core, sram=more * np.asarray(die.core.sram))
-    grown = replace(die, core=core, sram=more * np.asarray(die.sram))
-    return replace(systems, chip=replace(systems.chip, die=grown))
+def _less_sram(systems: System) -> System:
+    die, less = systems.chip.die, 1.0 / (1.0 + STEP)
+    core = replace(die.core, sram=less * np.asarray(die.core.sram))
+    shrunk = replace(die, core=core, sram=less * np.asarray(die.sram))
+    return replace(systems, chip=replace(systems.chip, die=shrunk))
 
 
 def chip_parts(systems: System, setting: Setting, found: Result) -> ChipPower:
