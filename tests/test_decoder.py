@@ -53,8 +53,8 @@ def test_designs_read_for_the_system_that_decodes(problem: StudyProblem) -> None
     levels = np.asarray([[0, 0], [1, 1]])
     found = problem._evaluate(problem._stacked(levels))[0]
     question = attrs.evolve(
-        problem._questions[0],
-        workload=attrs.evolve(problem._questions[0].workload, phase="decode", pays_prefill=0.0),
+        problem.questions[0],
+        workload=attrs.evolve(problem.questions[0].workload, phase="decode", pays_prefill=0.0),
     )
     decoder = problem.study.tasks[0].decoder
     assert isinstance(decoder, System)

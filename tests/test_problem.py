@@ -98,11 +98,11 @@ def test_a_mix_by_hand(problem: StudyProblem) -> None:
         values = {name: np.ones(1) for name in METRICS}
         values |= {name: np.asarray([pair[at]]) for name, pair in given.items()}
         found.append(SimpleNamespace(metrics=values))
-    mixed = problem._mixed(found)  # type: ignore[arg-type]
+    mixed = problem.mix(found)  # type: ignore[arg-type]
     for name, value in zip(given, expected, strict=True):
         assert mixed[name][0] == pytest.approx(value), name
     systems = problem._stacked(np.asarray([[1, 0, 2]]))
-    alone = [evaluate(systems, question) for question in problem._questions]
+    alone = [evaluate(systems, question) for question in problem.questions]
     together = problem.evaluate(np.asarray([[1, 0, 2]])).mapping[0]
     assert [each.mapping(0)["tp"] for each in alone] == [m["tp"] for m in together.values()]
 
@@ -119,7 +119,7 @@ def test_a_latency_limit_filters_operating_points(problem: StudyProblem) -> None
     """With a limit of 20 ms, tighter than the workload's 50, every design decodes within it."""
     result = problem.evaluate(np.asarray([[0, 0, 2], [3, 1, 2]]))
     assert np.all(result.metrics["tpot_s"] <= 0.020 * (1 + 1e-4))
-    assert all(question.workload.tpot == pytest.approx(0.020) for question in problem._questions)
+    assert all(question.workload.tpot == pytest.approx(0.020) for question in problem.questions)
 
 
 def test_constraints_are_rules_by_name(problem: StudyProblem) -> None:
@@ -162,7 +162,7 @@ def test_the_fingerprint_follows_the_specs(problem: StudyProblem, tmp_path: Path
 def test_the_operator_maximises_the_first_objective(problem: StudyProblem) -> None:
     """No pinned mapping of a design gives more tokens per dollar than the one chosen."""
     systems = problem._stacked(np.asarray([[1, 1, 1]]))
-    question = problem._questions[0]
+    question = problem.questions[0]
     best = evaluate(systems, question).metrics["tokens_per_usd"][0]
     for tp in (1, 2, 4, 8):
         found = evaluate(systems, question, pinned={"tp": tp})

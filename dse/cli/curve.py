@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from dse.cli.evaluate import asked_specs, parts_options
 from dse.cli.failure import warn
 from dse.cli.options import Output, Setting, output_options, set_option, specs_option
+from dse.cli.question import asked_specs, parts_options
 
 
 @click.command("curve", short_help="Throughput per chip against tokens a user receives.")

@@ -11,33 +11,15 @@ import click
 from dse.cli.failure import warn
 from dse.cli.options import (
     Output,
-    Setting,
     catalogue_of,
     output_options,
     set_option,
     specs_option,
 )
+from dse.cli.question import asked_specs, checked_words, divided, parts_options, question_of
 
-PARTS = ("model", "workload", "software", "facility")
 DEGREES = ("tp", "pp", "ep", "micro_batch", "recompute", "zero", "cp", "virtual")
 _POSITIVE = click.IntRange(min=1)
-
-
-def parts_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that name model, workload, software, facility and the number of chips."""
-    for option in (
-        click.option(
-            "--chips", type=_POSITIVE, help="Chips that work on it; default: one scale-up domain."
-        ),
-        click.option("--facility", default="hyperscale-us", show_default=True, metavar="NAME"),
-        click.option("--software", default="default", show_default=True, metavar="NAME"),
-        click.option(
-            "-w", "--workload", required=True, metavar="NAME", help="What is asked of it."
-        ),
-        click.option("-m", "--model", required=True, metavar="NAME", help="Language model."),
-    ):
-        command = option(command)
-    return command
 
 
 def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,6 +86,9 @@ def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--decode-system",
     metavar="NAME",
     help="Where answers are decoded; SYSTEM then reads the prompts alone.",
+)
+@click.option(
+    "--formulas", is_flag=True, help="Show the formulas that matter, with numbers and sources."
 )
 @question_options
 def eval_command(
@@ -191,21 +176,13 @@ def _documents(
     names: tuple[str, ...], asked: dict[str, Any], decode_system: str | None = None
 ) -> list[dict[str, Any]]:
     """Evaluates systems; reads and checks everything before JAX is imported."""
-    _check_words(asked)
+    checked_words(asked)
     systems, parts = asked_specs(names, asked, decodes=True)
     second = _decoder(asked, parts["workload"], decode_system)
 
-    from dse.model.evaluator import Question
-    from dse.spec.metrics import METRICS
     from dse.spec.space import fixed
 
-    objective = asked["objective"]
-    question = Question(
-        **parts,
-        price_basis=asked["price_basis"],
-        objective=objective,
-        sense=METRICS[objective].better,
-    )
+    question = question_of(parts, asked)
     if second is None:
         return _aggregated(systems, question, asked)
     from dse.report.disaggregation import disaggregated
@@ -215,20 +192,17 @@ def _documents(
 
 def _aggregated(systems: list[Any], question: Any, asked: dict[str, Any]) -> list[dict[str, Any]]:
     """Each system alone, all in one call."""
-    from dse.model.evaluator import evaluate
-    from dse.model.pytree import lower, stack
-    from dse.report.evaluation import evaluation_document
+    from dse.report.detail import evaluated
     from dse.spec.space import fixed
 
-    bound = [fixed(system) for system in systems]
     pinned = {name: int(asked[name]) for name in DEGREES if asked[name] is not None}
-    found = evaluate(
-        stack([lower(system) for system in bound]),
+    found, documents = evaluated(
+        [fixed(system) for system in systems],
         question,
         pinned=pinned or None,
         batch=asked["batch"],
+        formulas=asked.get("formulas", False),
     )
-    documents = [evaluation_document(found, i, each, question) for i, each in enumerate(bound)]
     if asked["samples"]:
         _add_bands(documents, systems, question, found.rows, asked)
     return documents
@@ -263,92 +237,11 @@ def _decoder(asked: dict[str, Any], workload: Any, name: str | None) -> Any:
         raise UsageError("--decode-system serves; pretrain has no decode")
     second = decoder(workload, catalogue_of(asked["specs"]), name or "", settings)
     given = [option for option in (*DEGREES, "batch", "samples") if asked[option] is not None]
+    given += ["formulas"] if asked.get("formulas") else []
     if second is not None and given:
-        raise UsageError(f"a decode system takes the best mappings; leave out {', '.join(given)}")
+        raise UsageError(
+            f"a decode system takes the best mappings, told in short; leave out {', '.join(given)}"
+        )
     if settings and second in (None, SAME):
         raise UsageError("--set decode_system. needs a decode system of another name")
     return second
-
-
-def asked_specs(
-    names: tuple[str, ...], asked: dict[str, Any], *, decodes: bool = False
-) -> tuple[list[Any], dict[str, Any]]:
-    """The systems of names, and the model, workload, software and facility asked for.
-
-    `decodes` says whether the caller knows of systems that decode what others read.
-    """
-    import attrs
-
-    from dse.spec.load import load
-    from dse.spec.system import System
-
-    catalogue = catalogue_of(asked["specs"])
-    of_part, of_system = divided(asked["settings"])
-    systems = [load(System, name, catalogue, of_system) for name in names]
-    parts = _parts(asked, catalogue, of_part)
-    if asked["chips"]:
-        parts["workload"] = attrs.evolve(parts["workload"], chips=float(asked["chips"]))
-    for system in systems:
-        _note_free(system)
-    if parts["workload"].decode_system and not decodes:
-        warn(
-            "Note: each system both reads and decodes here; decode_system is for eval and compare."
-        )
-    return systems, parts
-
-
-def divided(settings: tuple[Setting, ...]) -> tuple[dict[str, list[Setting]], list[Setting]]:
-    """--set assignments of model, workload, software, facility and decode system, and the rest."""
-    of_part: dict[str, list[Setting]] = {name: [] for name in (*PARTS, "decode_system")}
-    of_system = []
-    for path, text in settings:
-        head, _, rest = path.partition(".")
-        if head in of_part and rest:
-            of_part[head].append((rest, text))
-        else:
-            of_system.append((path, text))
-    return of_part, of_system
-
-
-def _check_words(asked: dict[str, Any]) -> None:
-    from dse.errors import UsageError, nearest
-    from dse.spec.facility import PRICE_BASES
-    from dse.spec.metrics import METRICS
-
-    words = (
-        ("--objective", "objective", tuple(METRICS)),
-        ("--price-basis", "price_basis", PRICE_BASES),
-    )
-    for option, key, known in words:
-        if asked[key] not in known:
-            hint = nearest(asked[key], known) or f"one of {', '.join(known)}"
-            raise UsageError(f"{option} {asked[key]!r} is not known; {hint}")
-
-
-def _parts(
-    asked: dict[str, Any], catalogue: Any, settings: dict[str, list[Setting]]
-) -> dict[str, Any]:
-    """Model, workload, software, facility; every fault of all of them at once."""
-    from dse.errors import InputError
-    from dse.spec.fields import KINDS
-    from dse.spec.load import load
-
-    made: dict[str, Any] = {}
-    findings: list[Any] = []
-    for name in PARTS:
-        try:
-            made[name] = load(KINDS[name], asked[name], catalogue, settings[name])
-        except InputError as error:
-            findings += error.findings
-    if findings:
-        raise InputError(findings)
-    return made
-
-
-def _note_free(system: Any) -> None:
-    from dse.spec.space import free_values
-
-    paths = [path for path, _ in free_values(system)]
-    if paths:
-        listed = ", ".join(paths[:5]) + (", ..." if len(paths) > 5 else "")
-        warn(f"Note: {system.name} leaves {listed} free; its first or most likely value is taken.")

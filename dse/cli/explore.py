@@ -16,6 +16,7 @@ from dse.cli.options import (
     set_option,
     specs_option,
 )
+from dse.cli.robust import Sampling, robust_options, robust_part, sampled
 
 RUNS = "runs"
 
@@ -117,7 +118,7 @@ def run_command(
     catalogue = catalogue_of(specs)
     loaded = [load_study(name, catalogue, settings) for name in studies]
     attached = Attachment(url=storage, mirror=not no_mirror)
-    warm = None if warm_start is None else load(_place(warm_start))
+    warm = None if warm_start is None else load(run_folder(warm_start))
     asked: dict[str, Any] = {
         "method": method,
         "budget": budget,
@@ -205,15 +206,25 @@ def _speed(result: Any) -> str:
     help="Designs at most, which stand for those left out.  [default: 20 in tables]",
 )
 @click.option("--all", "whole", is_flag=True, help="Show all designs of the front.")
+@robust_options
 @output_options
 def front_command(
-    runs: tuple[str, ...], as_csv: bool, limit: int | None, whole: bool, output: Output
+    runs: tuple[str, ...],
+    as_csv: bool,
+    limit: int | None,
+    whole: bool,
+    output: Output,
+    robust: Sampling,
 ) -> None:
     """Show the Pareto front of RUN (a name under runs/, or a folder) with the references.
+
+    With --robust, what is uncertain is sampled: how often each design stays on the front, bands
+    of its objectives, and the input that decides who is best.
 
     \b
     dse front trainium4-decode
     dse front trainium4-decode --csv -o front.csv
+    dse front trainium4-decode --robust --samples 4000
     """
     from dse.errors import UsageError
     from dse.search.run import load
@@ -226,10 +237,11 @@ def front_command(
         raise UsageError("--csv writes one run at a time")
     if not (whole or limit or as_csv or output.as_json):
         limit = SHOWN
-    _show([load(_place(name)) for name in runs], output, as_csv=as_csv, limit=limit)
+    datas = [load(run_folder(name)) for name in runs]
+    _show(datas, output, as_csv=as_csv, limit=limit, robust=robust)
 
 
-def _place(name: str) -> Path:
+def run_folder(name: str) -> Path:
     """The folder of a run: the one of that path, or that name under runs/."""
     given, under = Path(name), Path(RUNS) / name
     if (given / "run.json").exists() or under == given:
@@ -239,7 +251,14 @@ def _place(name: str) -> Path:
     return under if under.exists() or "/" not in name else given
 
 
-def _show(datas: list[Any], output: Output, *, as_csv: bool = False, limit: int | None) -> None:
+def _show(
+    datas: list[Any],
+    output: Output,
+    *,
+    as_csv: bool = False,
+    limit: int | None,
+    robust: Sampling | None = None,
+) -> None:
     """Writes the fronts; raises NothingFeasible for runs without a feasible design."""
     from dse.errors import NothingFeasible
     from dse.report.front import check_described, front_csv, front_view, shortened, unmet
@@ -248,15 +267,18 @@ def _show(datas: list[Any], output: Output, *, as_csv: bool = False, limit: int 
     for data in datas:
         check_described(data)
     documents = [front_document(data) for data in datas]
-    pairs = list(zip([data.problem for data in datas], documents, strict=True))
+    if robust and robust.wanted:
+        documents = [sampled(*each, robust) for each in zip(datas, documents, strict=True)]
+    pairs = list(zip(datas, documents, strict=True))
     if output.as_json or as_csv:
-        documents = [shortened(problem, each, limit) for problem, each in pairs]
+        documents = [shortened(data.problem, each, limit) for data, each in pairs]
     if output.as_json:
         output.document(documents[0] if len(documents) == 1 else documents)
     elif as_csv:
         output.text(front_csv(documents[0]))
     else:
-        output.show(*(part for pair in pairs for part in front_view(*pair, limit)))
+        views = ((front_view(d.problem, f, limit), robust_part(d, f, limit)) for d, f in pairs)
+        output.show(*(part for view, more in views for part in (*view, *more)))
     empty = [data for data, each in zip(datas, documents, strict=True) if not each["points"]]
     if empty:
         raise NothingFeasible("\n".join(map(unmet, empty)))

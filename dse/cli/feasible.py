@@ -102,7 +102,7 @@ def _of_study(name: str, designs: int, seed: int, output: Output, asked: dict[st
 
 def _documents(system: str, asked: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
     """The name of a design, and all rules that it is held against."""
-    from dse.cli.evaluate import divided
+    from dse.cli.question import divided
     from dse.spec.load import load
     from dse.spec.origin import Origins
     from dse.spec.space import fixed
@@ -128,7 +128,7 @@ def _documents(system: str, asked: dict[str, Any]) -> tuple[str, list[dict[str, 
 
 def _evaluated(system: str, asked: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """A design at its best operating point, and the specs that it was asked with."""
-    from dse.cli.evaluate import asked_specs
+    from dse.cli.question import asked_specs
     from dse.spec.space import fixed
 
     (made,), parts = asked_specs((system,), asked)

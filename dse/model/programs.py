@@ -36,7 +36,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def program(
-    name: str, function: Callable[..., Any], options: Mapping[str, bool] | None = None
+    name: str, function: Callable[..., Any], options: Mapping[str, Any] | None = None
 ) -> Callable[..., Any]:
     """`function` compiled on first use, with what a former run left in the cache.
 
@@ -53,7 +53,7 @@ def program(
 
 
 def _prepared(
-    name: str, function: Callable[..., Any], arguments: Any, options: dict[str, bool]
+    name: str, function: Callable[..., Any], arguments: Any, options: dict[str, Any]
 ) -> Callable[..., Any]:
     folder = cache_folder()
     if folder is None:

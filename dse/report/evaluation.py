@@ -17,6 +17,7 @@ from dse.report.figures import (
     with_unit,
 )
 from dse.report.terminal import Column, fitting, heading, note, table
+from dse.report.trees import time_table, tree_view
 from dse.spec.metrics import METRICS, meaningful
 
 Document = dict[str, Any]
@@ -117,8 +118,18 @@ def evaluation_view(document: Document) -> list[Any]:
         *_power_and_cost(document),
         *_stops(document),
         *_rules(document),
+        *_formulas(document),
         *_sampled([document]),
     ]
+
+
+def _formulas(document: Document) -> list[Any]:
+    """The formulas, where they were asked for."""
+    if "formulas" not in document:
+        return []
+    from dse.report.formulas import formulas_view
+
+    return formulas_view(document["formulas"])
 
 
 def _sampled(documents: list[Document]) -> list[Any]:
@@ -167,7 +178,9 @@ def _times(document: Document) -> list[Any]:
     title = f"Time of one step: {with_unit(total, unit)}, mostly bound by {document['bound']}"
     return [
         heading(title),
-        _shares("operator", breakdown["time"], unit),
+        time_table(document["groups"], unit)
+        if "groups" in document
+        else _shares("operator", breakdown["time"], unit),
         Text(""),
         _shares("bound", breakdown["bound"], unit),
     ]
@@ -197,6 +210,8 @@ def _footprint(document: Document) -> list[Any]:
 
 
 def _power_and_cost(document: Document) -> list[Any]:
+    if "power" in document:
+        return [each for name in ("power", "cost") for each in tree_view(document[name])]
     breakdown = document["breakdown"]
     power = breakdown["power"]
     ownership = breakdown["ownership"]

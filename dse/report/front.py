@@ -87,7 +87,7 @@ def _tables(problem: Mapping[str, Any], shown: Document, letters: list[str]) -> 
     points, references = shown["points"], shown["references"]
     goals = [_goal(name, points, references) for name in problem["objectives"]]
     varying = [_parameter(p, points, references) for p in _varying(problem, points)]
-    numbers = [str(i + 1) for i in range(len(points))]
+    numbers = [str(point["rank"]) for point in points]
     named = Column("#", [*numbers, *(f"{a} {r['name']}" for a, r in _zip(letters, references))])
     short = Column("#", [*numbers, *letters])
     state = Column(

@@ -7,7 +7,7 @@ and a batch of designs is one gather per changed leaf.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,7 @@ class StudyProblem:
     @cached_property
     def rules(self) -> tuple[str, ...]:
         """Names of all rules: of the model, then the study's own."""
-        return tuple(self._margins(self._evaluate(self._stacked(self._first()))))
+        return tuple(self.least_margins(self._evaluate(self._stacked(self._first()))))
 
     @property
     def references(self) -> Sequence[System]:
@@ -93,8 +93,8 @@ class StudyProblem:
 
     def evaluations(self, found: list[Found], number: int) -> Evaluations:
         """What `number` designs attain, from what each workload gives."""
-        metrics = self._mixed(found)
-        margins = self._margins(found)
+        metrics = self.mix(found)
+        margins = self.least_margins(found)
         return Evaluations(
             objectives=np.stack([metrics[name] for name in self.objectives], axis=1),
             margins=np.stack(list(margins.values()), axis=1),
@@ -109,7 +109,7 @@ class StudyProblem:
 
     def operating_points(self, levels: np.ndarray) -> Points:
         """Those of [n, p] level indices."""
-        return front_of_pairs(self, self._stacked(levels), self._questions[0])
+        return front_of_pairs(self, self._stacked(levels), self.questions[0])
 
     def limited(self, block: Block) -> dict[str, np.ndarray]:
         """Margins [n, m] by rule of all pairs of a block; the study's own limits last."""
@@ -124,7 +124,7 @@ class StudyProblem:
         """
         systems = self._stacked(levels)
         margins: dict[str, np.ndarray] = {}
-        for task, question in zip(self.study.tasks, self._questions, strict=True):
+        for task, question in zip(self.study.tasks, self.questions, strict=True):
             found, metrics = screen(systems, question)
             weights = found.pop(MEMORY)
             margins |= found
@@ -184,14 +184,14 @@ class StudyProblem:
         made = []
         for system in self.references:
             found = self._evaluate(stack([lower(fixed(system))]))
-            margins = {name: float(v[0]) for name, v in self._margins(found).items()}
+            margins = {name: float(v[0]) for name, v in self.least_margins(found).items()}
             violated = [name for name, value in margins.items() if value < 0.0]
             made.append(
                 {
                     "name": system.name,
                     "design": self._design(system),
                     "mapping": self._mapping(found, 0),
-                    "metrics": {n: float(v[0]) for n, v in self._mixed(found).items()},
+                    "metrics": {n: float(v[0]) for n, v in self.mix(found).items()},
                     "margins": margins,
                     "feasible": not violated,
                     "violated": violated,
@@ -214,14 +214,30 @@ class StudyProblem:
 
     def bound(self, levels: Sequence[int]) -> System:
         """One design as a spec."""
+        return fixed(self.uncertain(levels))
+
+    def uncertain(self, levels: Sequence[int]) -> System:
+        """One design as a spec that keeps its beliefs of what is not known."""
         chosen = {p.path: p.levels[i] for p, i in zip(self.parameters, levels, strict=True)}
-        return fixed(bind(self.study.system, chosen))
+        return bind(self.study.system, chosen)
+
+    def levels_of(self, design: Mapping[str, Any]) -> list[int]:
+        """Level indices of a design as files have it: values by path, specs by name."""
+        plain = [[getattr(v, "name", v) for v in p.levels] for p in self.parameters]
+        pairs = zip(self.parameters, plain, strict=True)
+        return [values.index(design[parameter.path]) for parameter, values in pairs]
 
     def _first(self) -> np.ndarray:
         return np.zeros((1, len(self.parameters)), np.int64)
 
+    @property
+    def labels(self) -> list[str]:
+        """What each workload's mapping is called."""
+        return [_label(task, self.study.tasks) for task in self.study.tasks]
+
     @cached_property
-    def _questions(self) -> tuple[Question, ...]:
+    def questions(self) -> tuple[Question, ...]:
+        """What designs are asked by each workload, latency limits of the study included."""
         study = self.study
         chosen = study.operate if study.operate != EVERY else self.objectives[0]
         return tuple(
@@ -261,7 +277,7 @@ class StudyProblem:
         return jax.tree.unflatten(structure, columns)
 
     def _evaluate(self, systems: System, price: float = 1.0) -> list[Found]:
-        questions = [attrs.evolve(question, price=price) for question in self._questions]
+        questions = [attrs.evolve(question, price=price) for question in self.questions]
         each = zip(self.study.tasks, questions, self._answers, strict=True)
         return [
             disaggregate(systems, question, answer) if task.decoder else evaluate(systems, question)
@@ -271,7 +287,7 @@ class StudyProblem:
     @cached_property
     def _answers(self) -> tuple[Evaluation | None, ...]:
         """How each workload's own system decodes; None where designs do."""
-        asked = zip(self.study.tasks, self._questions, strict=True)
+        asked = zip(self.study.tasks, self.questions, strict=True)
         return tuple(
             evaluate(stack([lower(task.decoder)]), sides(question)[1])
             if isinstance(task.decoder, System)
@@ -279,7 +295,7 @@ class StudyProblem:
             for task, question in asked
         )
 
-    def _margins(self, found: list[Found]) -> dict[str, np.ndarray]:
+    def least_margins(self, found: Sequence[Any]) -> dict[str, np.ndarray]:
         """The least margin of each rule over all workloads; the study's own limits last."""
         margins = {
             name: np.min([each.margins[name] for each in found], axis=0)
@@ -290,7 +306,7 @@ class StudyProblem:
                 margins[constraint.text] = self._limit(constraint, found)
         return {name: np.asarray(value, np.float64) for name, value in margins.items()}
 
-    def _limit(self, constraint: Constraint, found: list[Found]) -> np.ndarray:
+    def _limit(self, constraint: Constraint, found: Sequence[Any]) -> np.ndarray:
         tasks = zip(found, self.study.tasks, strict=True)
         values = [
             each.metrics[constraint.metric]
@@ -299,14 +315,13 @@ class StudyProblem:
         ]
         return np.min([_room(constraint, value) for value in values], axis=0)
 
-    def _mixed(self, found: list[Found]) -> dict[str, np.ndarray]:
+    def mix(self, found: Sequence[Any]) -> dict[str, np.ndarray]:
         """Metrics of the mix of workloads, SI, float64; weights are shares of the tokens."""
         return mixed([each.metrics for each in found], [task.weight for task in self.study.tasks])
 
     def _mapping(self, found: list[Found], index: int) -> dict[str, Any]:
         made = {}
-        for task, each in zip(self.study.tasks, found, strict=True):
-            label = _label(task, self.study.tasks)
+        for label, each in zip(self.labels, found, strict=True):
             if isinstance(each, Disaggregated):
                 made[f"{label}.prefill"] = _point(each.read, index)
                 made[f"{label}.decode"] = _point(each.answer, index)

@@ -75,8 +75,8 @@ class StudyRelaxation:
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Metrics [n] by name and margins [n, c] with the given mappings."""
         found = self._found(self._packed(positions), mappings)
-        margins = np.stack(list(self.problem._margins(found).values()), axis=1)
-        return self.problem._mixed(found), margins
+        margins = np.stack(list(self.problem.least_margins(found).values()), axis=1)
+        return self.problem.mix(found), margins
 
     def slopes(self, positions: np.ndarray, mappings: Sequence[Dict[str, Any]]) -> Slopes:
         """As `values`, with the slopes to each position; zero where it is not continuous."""
@@ -126,15 +126,15 @@ class StudyRelaxation:
     def _found(self, packed: np.ndarray, mappings: Sequence[Dict[str, Any]]) -> list[Any]:
         """Metrics and margins of each workload with its mappings held."""
         found = []
-        for label, question in zip(mappings[0], self.problem._questions, strict=True):
-            rows = np.array([_row(mapping[label]) for mapping in mappings], np.float32)
+        for label, question in zip(mappings[0], self.problem.questions, strict=True):
+            rows = np.array([mapping_row(mapping[label]) for mapping in mappings], np.float32)
             leaves, setting = jax.tree.flatten(question.setting)
             held = _program(question.workload.phase, self._structure, setting)
             found.append(_chunked(held, packed, np.asarray(leaves, np.float32), rows))
         return found
 
 
-def _row(mapping: Dict[str, Any]) -> list[float]:
+def mapping_row(mapping: Dict[str, Any]) -> list[float]:
     """A mapping as output has it, as a row of the mapping table."""
     usual = Mapping._field_defaults
     return [float(mapping.get(name, usual.get(name, 1.0))) for name in Mapping._fields]

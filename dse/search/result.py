@@ -19,16 +19,18 @@ def front_document(data: RunData) -> dict[str, Any]:
     """The non-dominated feasible designs of a run, best first in the first objective.
 
     The JSON shape of `dse front`: points, references, certificate. Metrics whose name carries a
-    unit are in that unit, all others in SI. The point where the front bends most has `knee`; a
-    reference has its `distance` inside the front (a share, None where it has none) and, if a point
-    is at least as good throughout, the `changes` that lead to the nearest such `point`. `joins_at`
-    is the price (dollars an hour of a chip, all costs in proportion: so what it earns is in
-    proportion to its inverse, at the same operating point) at which it joins the front. What a run
-    found out by the model comes on top: see `dse.search.approach.approaches`.
+    unit are in that unit, all others in SI. A point's `rank` counts from the best; the one where
+    the front bends most has `knee`. A reference has its `distance` inside the front (a share, None
+    where it has none) and, if a point is at least as good throughout, the `changes` that lead to
+    the nearest such `point`. `joins_at` is the price (dollars an hour of a chip, all costs in
+    proportion: so what it earns is in proportion to its inverse, at the same operating point) at
+    which it joins the front. What a run found out by the model comes on top: see
+    `dse.search.approach.approaches`.
     """
     problem = data.problem
     order = np.argsort(-data.values[data.front, 0], kind="stable")
-    points = [_point(data, int(index)) for index in np.asarray(data.front)[order]]
+    chosen = np.asarray(data.front)[order]
+    points = [{"rank": i, **_point(data, int(d))} for i, d in enumerate(chosen, start=1)]
     values = data.values[data.front][order]
     bend = knee(values)
     if bend is not None:

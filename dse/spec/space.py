@@ -49,15 +49,16 @@ def bind(instance: _T, values: Mapping[str, Any]) -> _T:
     for path in sorted(values, key=lambda path: path.count(".")):
         parts = path.split(".")
         declaration(type(instance), tuple(parts), path)
-        for stale in _published(instance, parts):
+        for stale in falls_away(instance, path):
             if stale not in values:
                 instance = _bind(instance, stale.split("."), 0.0, stale)
         instance = _bind(instance, parts, values[path], path)
     return instance
 
 
-def _published(instance: Any, parts: list[str]) -> Iterator[str]:
+def falls_away(instance: Any, path: str) -> Iterator[str]:
     """Paths of the figures, of the specs on the way, that hold only without a change at a path."""
+    parts = path.split(".")
     for depth in range(len(parts)):
         if isinstance(instance, Free):
             return

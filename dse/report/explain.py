@@ -1,0 +1,169 @@
+"""One point of a run explained: beside a reference, part by part, and what would change it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.text import Text
+
+from dse.errors import UsageError, nearest
+from dse.report.detail import point_documents
+from dse.report.figures import digits, in_unit, mapping_text, metric_number, metric_unit, percent
+from dse.report.formulas import formulas_view
+from dse.report.spec import shown
+from dse.report.terminal import Column, heading, note, table
+from dse.report.trees import time_table, tree_view
+from dse.search.problem import StudyProblem
+from dse.search.record import RunData
+from dse.search.result import front_document, nearest_point
+from dse.spec.fields import Leaf
+from dse.spec.space import leaf_at
+from dse.spec.system import System
+
+Document = dict[str, Any]
+
+KNEE, NEAREST = "knee", "nearest"
+"""Words for the point where a front bends most, and for the design that violates least."""
+
+SHOWN = 12
+"""Elasticities that a table shows."""
+
+
+def explained(
+    data: RunData, problem: StudyProblem, point: str, against: str, *, formulas: bool = False
+) -> Document:
+    """A point in full, and the one that it is compared with: the JSON of `dse explain`.
+
+    `point` and `against` are a rank on the front, the name of a reference, `knee` or `nearest`.
+    UsageError for what the run does not have.
+    """
+    front = front_document(data)
+    chosen = [_chosen(data, front, point)]
+    if against:
+        chosen.append(_chosen(data, front, against))
+    one, *others = point_documents(problem, chosen, formulas=formulas)
+    made = {"study": problem.name, "point": point, **one}
+    made["objectives"] = dict(problem.study.objectives)
+    made["broken"] = {n: m for n, m in one["margins"].items() if m < 0.0}
+    made["current"] = data.settings["fingerprint"] == problem.fingerprint
+    if others:
+        made["against"] = {"point": against, **others[0]}
+    return made
+
+
+def _chosen(data: RunData, front: Document, name: str) -> Mapping[str, Any]:
+    """The point or reference of a word."""
+    known: dict[str, Mapping[str, Any]] = {r["name"]: r for r in front["references"]}
+    known |= {str(point["rank"]): point for point in front["points"]}
+    known.update((KNEE, point) for point in front["points"] if point.get("knee"))
+    if name == NEAREST and len(data.levels):
+        return nearest_point(data)
+    if name not in known:
+        names = [r["name"] for r in front["references"]]
+        number = len(front["points"])
+        ranks = f"ranks 1 to {number}" if number else f"no front, only {NEAREST}"
+        hint = nearest(name, names) or f"it has {ranks}; references {', '.join(names)}"
+        raise UsageError(f"the run has no point {name!r}; {hint}")
+    return known[name]
+
+
+def explain_view(document: Document) -> list[Any]:
+    """Tables of one point."""
+    other = document.get("against")
+    times = sum(row["seconds"] for row in document["breakdown"])
+    unit = "ms" if times < 1.0 else "s"
+    parts: list[Any] = [Text(_title(document), style="bold")]
+    if not document["current"]:
+        parts.append(note("the study or the model changed since the run: figures may differ"))
+    parts += [note(f"{k}: {mapping_text(m)}") for k, m in document["mapping"].items()]
+    parts += [*_broken(document), *_design(document, other), *_metrics(document, other)]
+    parts += [heading("Time of a step"), time_table(document["breakdown"], unit)]
+    parts += [heading("Memory of one chip"), _footprint(document)]
+    for name in ("power", "cost"):
+        parts += tree_view(document[name], other[name] if other else None)
+    bound = ", ".join(document["active"]) or "none"
+    parts += [heading("Active constraints"), Text(bound)]
+    for metric in document["objectives"]:
+        parts += _elasticities(document, metric)
+    return parts + (formulas_view(document["formulas"]) if "formulas" in document else [])
+
+
+def _title(document: Document) -> str:
+    name = document.get("name") or f"design {document['id']} of the log"
+    rank = f", number {document['rank']} of its front" if "rank" in document else ""
+    against = f", against {document['against']['point']}" if "against" in document else ""
+    return f"{document['study']}: {name}{rank}{against}"
+
+
+def _broken(document: Document) -> list[Any]:
+    told = [f"{name} ({percent(margin)})" for name, margin in document["broken"].items()]
+    return [Text(f"infeasible, breaks {', '.join(told)}", style="red")] if told else []
+
+
+def _design(document: Document, other: Document | None) -> list[Any]:
+    design = document["design"]
+    if not design:
+        return []
+    columns = [
+        Column("parameter", list(design), fold=True),
+        Column("value", [_plain(path, value) for path, value in design.items()], right=True),
+    ]
+    if other:
+        cells = [_plain(path, other["design"].get(path, "-")) for path in design]
+        columns.append(Column("against", cells, right=True))
+    return [heading("Design"), table(columns)]
+
+
+def _plain(path: str, value: Any) -> str:
+    """A value as a file has it."""
+    leaf = leaf_at(System, path)
+    return shown(leaf, value) if isinstance(leaf, Leaf) and value != "-" else str(value)
+
+
+def _metrics(document: Document, other: Document | None) -> list[Any]:
+    names, values = list(document["metrics"]), document["metrics"]
+    columns = [
+        Column("metric", names),
+        Column("value", [metric_number(n, values[n]) for n in names], right=True),
+        Column("unit", [metric_unit(name) for name in names]),
+    ]
+    if other:
+        theirs = other["metrics"]
+        cells = [metric_number(n, theirs.get(n)) for n in names]
+        ratios = [_ratio(values[n], theirs.get(n)) for n in names]
+        columns += [Column("against", cells, right=True), Column("ratio", ratios, right=True)]
+    return [heading("Metrics"), table(columns)]
+
+
+def _ratio(value: float | None, other: float | None) -> str:
+    return digits(value / other, 3) if value is not None and other else "-"
+
+
+def _footprint(document: Document) -> Any:
+    rows, room = document["footprint"], document["capacity_bytes"]
+    several = len({row["workload"] for row in rows}) > 1
+    names = [
+        f"{row['workload']}: {row['part']}" if several else row["part"].replace("_", " ")
+        for row in rows
+    ]
+    return table(
+        [
+            Column("holds", [*names, "usable"]),
+            Column("GB", [in_unit(b, "GB") for b in (*(r["bytes"] for r in rows), room)], True),
+            Column("share", [*(percent(row["bytes"] / room) for row in rows), ""], True),
+        ]
+    )
+
+
+def _elasticities(document: Document, metric: str) -> list[Any]:
+    rows = [row for row in document["elasticities"] if row["metric"] == metric][:SHOWN]
+    return [
+        heading(f"{metric}: % gained for 1 % of a leaf, mapping held"),
+        table(
+            [
+                Column("leaf", [row["path"] for row in rows], fold=True),
+                Column("elasticity", [digits(row["value"], 3) for row in rows], right=True),
+            ]
+        ),
+    ]

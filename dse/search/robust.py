@@ -1,0 +1,138 @@
+"""How firmly designs stand on a front while what is uncertain takes other values.
+
+Designs share every sample of what they share. Each keeps the mapping that the run found, as
+software is deployed before its constants are known; its batch follows the limits of each sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+from dse.errors import UsageError
+from dse.model.uncertainty import Input, sample
+from dse.search.front import to_maximise
+from dse.search.problem import StudyProblem
+from dse.search.relaxation import mapping_row
+from dse.spec.system import System
+
+BLOCK = 64
+"""Samples whose designs are compared at once."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Robustness:
+    """d designs on n samples.
+
+    `values` [d, n, k]: objectives, all to be maximised; `metrics` the same by name, SI [d, n];
+    `feasible` [d, n]: every rule holds; `inputs`: what was sampled, by kind and path; `points`: how
+    many of the designs make the front, the first ones.
+    """
+
+    values: np.ndarray
+    metrics: Mapping[str, np.ndarray]
+    feasible: np.ndarray
+    inputs: tuple[Input, ...]
+    points: int
+
+    @property
+    def on_front(self) -> np.ndarray:
+        """[d, n] True where a design is feasible and no feasible point of the front beats it."""
+        made = np.zeros_like(self.feasible)
+        for start in range(0, self.feasible.shape[-1], BLOCK):
+            part = slice(start, start + BLOCK)
+            made[:, part] = self._stands(self.values[:, part], self.feasible[:, part])
+        return made
+
+    def _stands(self, values: np.ndarray, feasible: np.ndarray) -> np.ndarray:
+        rivals, there = values[None, : self.points], feasible[None, : self.points]
+        own = values[:, None]
+        beaten = np.all(rivals >= own, axis=3) & np.any(rivals > own, axis=3) & there
+        return np.asarray(feasible & ~beaten.any(axis=1))
+
+    @property
+    def winner(self) -> np.ndarray:
+        """[n] the feasible design that is best in the first objective; -1 where none is."""
+        scores = np.where(self.feasible, self.values[:, :, 0], -np.inf)
+        return np.where(self.feasible.any(axis=0), np.argmax(scores, axis=0), -1)
+
+
+def robustness(
+    problem: StudyProblem,
+    points: Sequence[Mapping[str, Any]],
+    references: Sequence[Mapping[str, Any]],
+    *,
+    number: int,
+    seed: int,
+    uncertain: str,
+    on_progress: Callable[[int], object] | None = None,
+) -> Robustness:
+    """Points and references of `front_document` on `number` samples.
+
+    UsageError for a study whose workloads are decoded by another system.
+    """
+    if any(task.decoder is not None for task in problem.study.tasks):
+        raise UsageError("a workload that another system decodes cannot be sampled")
+    named = {each.name: each for each in problem.references}
+    systems = [problem.uncertain(problem.levels_of(point["design"])) for point in points]
+    systems += [named[reference["name"]] for reference in references]
+    found: list[Any] = []
+    inputs: dict[Any, Input] = {}
+    for place, (system, point) in enumerate(zip(systems, (*points, *references), strict=True)):
+        made = _sampled(problem, system, point, number=number, seed=seed, uncertain=uncertain)
+        inputs |= {(i.kind, i.name, i.path): i for each in made for i in each.inputs}
+        found.append((problem.mix(made), problem.least_margins(made)))
+        if on_progress is not None:
+            on_progress(place + 1)
+    metrics = {n: np.stack([each[n] for each, _ in found]) for n in problem.objectives}
+    table = np.stack([metrics[name] for name in problem.objectives], axis=2)
+    margins = [np.min([*each.values()], axis=0) for _, each in found]
+    return Robustness(
+        values=to_maximise(table, problem.senses),
+        metrics=metrics,
+        feasible=np.stack(margins) >= 0.0,
+        inputs=tuple(inputs.values()),
+        points=len(points),
+    )
+
+
+def _sampled(
+    problem: StudyProblem, system: System, point: Mapping[str, Any], **drawn: Any
+) -> list[Any]:
+    """Samples of one design under each workload, at the mapping of each."""
+    return [
+        sample(system, question, np.array(mapping_row(point["mapping"][label])), **drawn)
+        for label, question in zip(problem.labels, problem.questions, strict=True)
+    ]
+
+
+def separation(samples: np.ndarray, wins: np.ndarray) -> float:
+    """How well an input tells wins [n] from losses: 0 not at all, 1 without error.
+
+    Twice the distance from one half of the probability that a win has the larger value (the
+    statistic of Mann and Whitney, 1947), ties counted by halves.
+    """
+    from scipy.stats import rankdata
+
+    won = int(wins.sum())
+    lost = len(wins) - won
+    if not won or not lost:
+        return 0.0
+    rank = rankdata(samples)[wins].sum() - won * (won + 1) / 2.0
+    return float(abs(2.0 * rank / (won * lost) - 1.0))
+
+
+def threshold(samples: np.ndarray, wins: np.ndarray) -> float:
+    """The value of an input that parts wins from losses with the fewest errors."""
+    order = np.argsort(samples, kind="stable")
+    won = np.concatenate([[0], np.cumsum(wins[order])])
+    lost = np.concatenate([[0], np.cumsum(~wins[order])])
+    # errors where wins lie below a cut, and where they lie above
+    below = lost + (won[-1] - won)
+    above = won + (lost[-1] - lost)
+    errors = np.minimum(below, above)
+    cut = min(max(int(np.argmin(errors)), 1), len(samples) - 1)
+    return float(0.5 * (samples[order[cut - 1]] + samples[order[cut]]))
