@@ -40,9 +40,9 @@ SPACE = "trainium4-million"
 @click.option(
     "--methods",
     metavar="NAMES",
-    default="hybrid,nsga2,tpe,qmc,random",
+    default="hybrid,nsga2,nsga2:20,tpe,qmc,random",
     show_default=True,
-    help="With --search: methods, separated by commas.",
+    help="With --search: methods, separated by commas; nsga2:20 has generations of 20.",
 )
 @click.option(
     "--seeds", type=click.IntRange(min=1), default=10, show_default=True, help="With --search."
@@ -122,14 +122,14 @@ def _compare(
 ) -> None:
     from dse.errors import UsageError
     from dse.report.comparison import Asked, comparison_document, comparison_view
-    from dse.search.propose import EXACT, check_method
+    from dse.search.compare import check_label
     from dse.spec.study import load_study
 
     listed = list(dict.fromkeys(filter(None, map(str.strip, methods.split(",")))))
-    for method in listed:
-        check_method(method)
-    if not listed or EXACT in listed:
-        raise UsageError("--methods names what is compared; the exact front is the measure")
+    for label in listed:
+        check_label(label)
+    if not listed:
+        raise UsageError("--methods names nothing to compare")
     study = load_study(name, catalogue_of(specs))
     asked = Asked(
         study=study,

@@ -57,7 +57,7 @@ def comparison_document(asked: Asked, say: Callable[[str], None]) -> Document:
     problem = StudyProblem(asked.study)
     todo = compare.trials(asked.methods, asked.seeds, asked.evaluations)
     if problem.size <= SWEPT:
-        todo.append(compare.Trial(method="exact", seed=0, budget=problem.size))
+        todo.append(compare.Trial(label="exact", seed=0, budget=problem.size))
     asked.folder.mkdir(parents=True, exist_ok=True)
     if any(not (asked.folder / f"{trial.name}.json").exists() for trial in todo):
         say(f"{asked.study.name}: preparing the programs")
@@ -72,7 +72,7 @@ def comparison_document(asked: Asked, say: Callable[[str], None]) -> Document:
     ends = np.stack([front.max(axis=0), front.min(axis=0)])
     volume = hypervolume(front, *ends)
     methods = {
-        method: [each for trial, each in courses.items() if trial.method == method]
+        method: [each for trial, each in courses.items() if trial.label == method]
         for method in asked.methods
     }
     return {

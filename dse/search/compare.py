@@ -19,13 +19,13 @@ from typing import Any
 import attrs
 import numpy as np
 
-from dse.errors import Finding, RunError
+from dse.errors import Finding, RunError, UsageError
 from dse.search.attach import Attachment
 from dse.search.folder import fail, refuse
 from dse.search.front import Archive, hypervolume, non_dominated, to_maximise
 from dse.search.log import Batch, read_batches
 from dse.search.problem import StudyProblem
-from dse.search.propose import EXACT, GUIDED, proposer
+from dse.search.propose import EXACT, GUIDED, check_method, proposer
 from dse.search.run import Progress, load, run
 
 TPE_LIMIT = 2_000
@@ -39,16 +39,27 @@ Report = Callable[[Progress], object]
 
 @attrs.frozen(kw_only=True)
 class Trial:
-    """One run of a comparison."""
+    """One run of a comparison; `label` is its method and, after a colon, its batch size."""
 
-    method: str
+    label: str
     seed: int
     budget: int
 
     @property
+    def method(self) -> str:
+        """As `dse run` calls it."""
+        return self.label.partition(":")[0]
+
+    @property
+    def batch_size(self) -> int | None:
+        """Designs of a generation; None for what is usual."""
+        return int(size) if (size := self.label.partition(":")[2]) else None
+
+    @property
     def name(self) -> str:
         """As its file is called."""
-        return self.method if self.method == EXACT else f"{self.method}-{self.seed}"
+        label = self.label.replace(":", "-of-")
+        return label if self.method == EXACT else f"{label}-{self.seed}"
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -85,16 +96,26 @@ class Course:
         )
 
 
-def trials(methods: Sequence[str], seeds: int, evaluations: int) -> list[Trial]:
+def check_label(label: str) -> None:
+    """Raises UsageError for a label that names no method to compare, or no batch size."""
+    method, colon, size = label.partition(":")
+    check_method(method)
+    if method == EXACT:
+        raise UsageError("the exact front is the measure, not one of the methods compared")
+    if colon and not (size.isdecimal() and int(size) > 0):
+        raise UsageError(f"{label!r}: after the colon comes a batch size, as in nsga2:50")
+
+
+def trials(labels: Sequence[str], seeds: int, evaluations: int) -> list[Trial]:
     """All runs of a comparison, seed by seed, so that one that is broken off is fair as well."""
     return [
         Trial(
-            method=method,
+            label=label,
             seed=seed,
-            budget=min(evaluations, TPE_LIMIT) if method == "tpe" else evaluations,
+            budget=min(evaluations, TPE_LIMIT) if label.startswith("tpe") else evaluations,
         )
         for seed in range(1, seeds + 1)
-        for method in methods
+        for label in labels
     ]
 
 
@@ -148,6 +169,7 @@ def _run(
         trial.budget,
         trial.seed,
         place,
+        batch_size=trial.batch_size,
         initial=problem.initial,
         attached=Attachment(mirror=False),
         on_progress=told,

@@ -24,8 +24,8 @@ LARGEST = 500
 PARENTS = 40
 """Designs beside the front from which variations are made."""
 
-VARIATIONS = 1000
-"""Variations among which to choose."""
+VARIATIONS = 20
+"""Variations among which to choose each design."""
 
 HOPE = 1.0
 """Standard deviations by which a design is taken for better than expected."""
@@ -61,7 +61,9 @@ class Foresight:
         others = np.setdiff1d(np.arange(len(known.levels)), best)
         rows = np.concatenate([best, random.permutation(others)[: LARGEST - len(best)]])
         parents = known.levels[np.concatenate([front, best[:PARENTS]])]
-        candidates = self._unseen(np.vstack([beside, self._variations(parents, random)]), seen)
+        candidates = self._unseen(
+            np.vstack([beside, self._variations(VARIATIONS * count, parents, random)]), seen
+        )
         if count < 1 or not len(candidates):
             return candidates[:0]
         values, short = self._hoped(known, rows, candidates, random)
@@ -81,12 +83,14 @@ class Foresight:
             left[rank] = False
         return np.array(found[:count])
 
-    def _variations(self, parents: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """[VARIATIONS, p] mixtures of two parents, up to two of their parameters changed."""
-        one, other = parents[random.integers(len(parents), size=(2, VARIATIONS))]
-        share = random.choice([0.0, 0.3, 0.5], size=(VARIATIONS, 1))
+    def _variations(
+        self, count: int, parents: np.ndarray, random: np.random.Generator
+    ) -> np.ndarray:
+        """[count, p] mixtures of two parents, some two of their parameters changed."""
+        one, other = parents[random.integers(len(parents), size=(2, count))]
+        share = random.choice([0.0, 0.3, 0.5], size=(count, 1))
         made = np.where(random.random(one.shape) < share, other, one)
-        number = random.integers(0, 3, size=(VARIATIONS, 1))
+        number = random.integers(0, 3, size=(count, 1))
         changed = random.random(made.shape) < number / made.shape[1]
         step = np.clip(made + random.choice([-1, 1], size=made.shape), 0, self.choices - 1)
         drawn = random.integers(0, self.choices, size=made.shape)

@@ -19,17 +19,17 @@ from dse.search.propose import Nsga2
 from dse.search.protocol import Parameter
 from dse.search.unseen import Proposal, Proposer
 
-SMALLEST = 20
+SMALLEST = 30
 """Designs of the first generation."""
 
-GROWTH = 1.03
+GROWTH = 1.05
 """How much larger than the one before a generation is, until it has the size of a batch."""
 
 POPULATION = 20
 """Parents of a generation, at least: more than are left of a generation for children."""
 
 SEEDED = 4
-"""Of so many generations one begins with gradient seeds; so do the second and the third."""
+"""Of so many generations one begins with gradient seeds."""
 
 CHILDREN = 0.3
 """The share of children of NSGA-II: they go where nothing is expected."""
@@ -62,7 +62,7 @@ class Hybrid(Guided, Nsga2):
 
     def starts(self, generation: int) -> int:
         """Seeds of a generation."""
-        turn = generation in (1, 2) or generation % SEEDED == 0
+        turn = generation and generation % SEEDED == 0
         return super().starts(generation) if turn else 0
 
     def _generate(self, generation: int) -> Proposal:
