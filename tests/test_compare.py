@@ -113,7 +113,7 @@ def document() -> dict[str, Any]:
         "study": "bowls",
         "space": 1024,
         "front": 7,
-        "seeds": 10,
+        "seeds": 9,
         "clock": "seconds",
         "machine": {"date": "2026-01-02", "processors": 2, "platform": "Linux"},
         "exact": {
@@ -133,7 +133,7 @@ def test_tables_hold_medians_and_markdown_quartiles_too() -> None:
     text = rendered(*comparison_view(document()), plain=True)
     assert "60.00 %" in text
     assert " 10 s" not in text
-    assert "62 legal mappings a design" in text
+    assert "62 legal mappings a design" in " ".join(text.split())
     made = comparison_markdown(document(), "dse bench --search bowls", ["bowls-time.svg"])
     assert made.startswith(BEGIN)
     assert made.endswith(END + "\n")

@@ -167,7 +167,7 @@ def comparison_view(document: Document) -> list[Any]:
     parts: list[Any] = [
         Text(f"{document['study']}: shares of the hypervolume of {truth}", style="bold"),
         note(
-            f"medians [quartiles] of {document['seeds']} seeds; {document['space']:,} designs, "
+            f"medians of {document['seeds']} seeds; {document['space']:,} designs, "
             f"{document['front']} on the front"
         ),
         heading("At equal evaluations"),
