@@ -122,7 +122,7 @@ def test_a_guided_run_repeats_resumes_and_pays_for_its_gradients(
     np.testing.assert_array_equal(whole.levels, parts.levels)
     assert len(set(keys(whole.levels))) == len(whole.levels)
     made = proposer(method, bowl.parameters, bowl.senses, seed=3, batch_size=24, relaxation=bowl)
-    spent = made.charge((len(whole.levels) - 1) // 24)
+    spent = made.charge(made.generation_of(len(whole.levels) - 1))
     assert spent > 20.0
     assert len(whole.levels) + spent <= 401.0
 

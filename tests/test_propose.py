@@ -331,6 +331,7 @@ def test_unknown_methods_are_refused() -> None:
 
 
 def test_default_batch_sizes() -> None:
-    """A short run still has many generations, a long one those of 200."""
+    """A short run still has many generations, a long one those of 200; hybrid grows to those."""
     assert [default_batch_size("nsga2", n) for n in (10, 2000, 20000)] == [20, 50, 200]
     assert default_batch_size("tpe", 20000) == 50
+    assert default_batch_size("hybrid", 10) == 200

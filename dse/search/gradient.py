@@ -8,14 +8,14 @@ seed, so that a resumed run proposes what an unbroken one would have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import attrs
 import numpy as np
 
 from dse.search.ascent import Aim, Axes, Relaxation, ascend, ascent_cost
-from dse.search.front import non_dominated, to_maximise
+from dse.search.known import PENALTY, Known, merits, promising
 from dse.search.levels import keys
 from dse.search.protocol import Evaluations, Parameter
 from dse.search.space import Space
@@ -27,24 +27,11 @@ STARTS = 8
 REPAIRS = 3
 """Moves of one level by which a rounded design is repaired or improved, its mapping held."""
 
-PENALTY = 10.0
-"""What a violation costs beside merits, in widths of the front."""
-
 CHEAP = 0.1
 """A held design that costs more is not used to rank candidates."""
 
 CANDIDATES = 4
 """Neighbours that are ranked for each that is wanted."""
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class Known:
-    """Evaluated designs: levels [n, p], objectives [n, k], margins [n, c], n mappings."""
-
-    levels: np.ndarray
-    objectives: np.ndarray
-    margins: np.ndarray
-    mappings: list[Mapping[str, Any]]
 
 
 class Guide:
@@ -106,7 +93,7 @@ class Guide:
 
     def seeds(self, count: int, random: np.random.Generator) -> np.ndarray:
         """[count, p] levels where ascents with different aims end, rounded and repaired."""
-        if self.relaxation is None or self.axes is None:
+        if self.relaxation is None or self.axes is None or not count:
             return np.zeros((0, len(self.parameters)), np.int64)
         known = self.known()
         aim = self._aims(known, count, random)
@@ -114,18 +101,9 @@ class Guide:
         ends, mappings = ascend(self.relaxation, self.axes, start, aim)
         return self._settled(ends, mappings, aim)
 
-    def _front(self, known: Known) -> np.ndarray:
-        """The indices of the feasible non-dominated; of the least violating where none is."""
-        feasible = np.all(known.margins >= 0.0, axis=1)
-        if not feasible.any():
-            worst = np.minimum(known.margins, 0.0).sum(axis=1)
-            return np.argsort(-worst, kind="stable")[:4]
-        values = to_maximise(known.objectives, self.senses)
-        return np.flatnonzero(non_dominated(values, feasible))
-
     def _aims(self, known: Known, count: int, random: np.random.Generator) -> Aim:
         """Half of the aims are weighted sums, half one objective with floors to the others."""
-        front = known.objectives[self._front(known)]
+        front = known.objectives[known.front(self.senses)]
         width = front.shape[1]
         measure = Aim(
             weights=np.zeros((1, width)),
@@ -198,17 +176,20 @@ class Guide:
     def neighbours(self, count: int, seen: set[bytes], random: np.random.Generator) -> np.ndarray:
         """At most `count` unseen neighbours [m, p] of the front, the most promising first."""
         known = self.known()
-        front = self._front(known)
-        candidates, owners = self._around(known.levels[front], seen)
+        front = known.front(self.senses)
+        candidates, owners = self.around(known.levels[front], seen)
         chosen = random.permutation(len(candidates))[: CANDIDATES * count]
         candidates, owners = candidates[chosen], owners[chosen]
         if self.relaxation is None or self.relaxation.value_cost > CHEAP or not len(candidates):
             return candidates[:count]
         held = [known.mappings[front[owner]] for owner in owners]
         objectives, margins = self.relaxation.values(candidates.astype(float), held)
-        return candidates[self._promising(objectives, margins, known.objectives[front], count)]
+        best, scale = merits(known.objectives[front], self.senses)
+        offered, _ = merits(objectives, self.senses, scale)
+        violated = np.clip(np.minimum(np.nan_to_num(margins), 0.0), -10.0, 0.0).sum(axis=1)
+        return candidates[promising(np.nan_to_num(offered, nan=-1e9), violated, best, count)]
 
-    def _around(self, levels: np.ndarray, seen: set[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    def around(self, levels: np.ndarray, seen: set[bytes]) -> tuple[np.ndarray, np.ndarray]:
         """Unseen designs one change away (a level, a name), and whose neighbours they are."""
         made, owners = [], []
         for index, parameter in enumerate(self.parameters):
@@ -230,30 +211,6 @@ class Guide:
         places = np.array(list(first.values()), dtype=int)
         return rows[places], whose[places]
 
-    def _promising(
-        self, objectives: np.ndarray, margins: np.ndarray, front: np.ndarray, count: int
-    ) -> np.ndarray:
-        """Candidates by how far they stand beyond the front and those taken before them."""
-        signs = np.array([-1.0 if sense == "min" else 1.0 for sense in self.senses])
-        positive = (front > 0.0).all(axis=0) & (objectives > 0.0).all(axis=0)
-
-        def merit(values: np.ndarray) -> np.ndarray:
-            return signs * np.where(positive, np.log(np.where(positive, values, 1.0)), values)
-
-        best, offered = merit(front), np.nan_to_num(merit(objectives), nan=-1e9)
-        span = np.maximum(best.max(axis=0) - best.min(axis=0), 1e-9)
-        short = np.clip(np.minimum(np.nan_to_num(margins), 0.0), -10.0, 0.0).sum(axis=1)
-        gain = np.full(len(offered), np.inf)
-        for one in best:
-            gain = np.minimum(gain, ((offered - one) / span).max(axis=1))
-        taken: list[int] = []
-        for _ in range(min(count, len(offered))):
-            score = gain + PENALTY * short
-            score[taken] = -np.inf
-            taken.append(int(np.argmax(score)))
-            gain = np.minimum(gain, ((offered - offered[taken[-1]]) / span).max(axis=1))
-        return np.array(taken, dtype=int)
-
 
 class Guided(Proposer):
     """Any proposer with a guide; one design in `part` of a generation is a seed, up to STARTS."""
@@ -270,7 +227,10 @@ class Guided(Proposer):
     ) -> None:
         super().__init__(parameters, senses, **options)
         self.guide = Guide(parameters, senses, relaxation)
-        self.starts = min(STARTS, -(-self.batch_size // self.part))
+
+    def starts(self, generation: int) -> int:
+        """Seeds of a generation."""
+        return min(STARTS, -(-self.size(generation) // self.part))
 
     def notice(self, levels: np.ndarray, found: Evaluations) -> None:
         """Takes a logged batch with its mappings, after `observe`."""
@@ -288,13 +248,16 @@ class Gradient(Guided):
 
     def charge(self, generation: int) -> float:
         """What generations up to this one cost beside their designs, in evaluations."""
-        ranking = self.guide.ranking_cost(self.batch_size - self.starts)
-        return generation * (self.starts * self.guide.seed_cost + ranking)
+        starts = self.starts(generation)
+        ranking = self.guide.ranking_cost(self.batch_size - starts)
+        return generation * (starts * self.guide.seed_cost + ranking)
 
     def _generate(self, generation: int) -> Proposal:
         random, given = self._random(generation), self._given(generation)
         if generation == 0 or len(given) == self.batch_size:
             return super()._generate(generation)
-        seeds = self.guide.seeds(self.starts, random)
-        beside = self.guide.neighbours(self.batch_size - self.starts, self._seen, random)
-        return Proposal(levels=self._filled(np.vstack([given, seeds, beside]), random))
+        starts = self.starts(generation)
+        seeds = self.guide.seeds(starts, random)
+        beside = self.guide.neighbours(self.batch_size - starts, self._seen, random)
+        wanted = np.vstack([given, seeds, beside])
+        return Proposal(levels=self._filled(wanted, random, generation))

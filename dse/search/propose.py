@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 SMALLEST_POPULATION = 20
+LARGEST_POPULATION = 200
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -85,12 +86,13 @@ class Nsga2(Proposer):
 
     def _generate(self, generation: int) -> Proposal:
         random, given = self._random(generation), self._given(generation)
-        missing = self.batch_size - len(given)
+        missing = self.size(generation) - len(given)
         if len(self._pool) < self.population:
             new, parents = spread(missing, self.choices, random), tuple(self._pool)
         else:
             new, parents = self._bred(generation, missing)
-        return Proposal(levels=self._filled(np.vstack([given, new]), random), parents=parents)
+        wanted = np.vstack([given, new])
+        return Proposal(levels=self._filled(wanted, random, generation), parents=parents)
 
     def _bred(self, generation: int, count: int) -> tuple[np.ndarray, tuple[int, ...]]:
         from dse.search.breed import breed
@@ -157,6 +159,11 @@ def proposer(
 
 
 def default_batch_size(method: str, budget: int) -> int:
-    """Designs in a generation: a fortieth of the budget, 20 to 200; TPE learns from each batch."""
-    largest = 50 if METHODS.get(method) is Tpe else 200
+    """Designs in a generation: a fortieth of the budget, 20 to 200.
+
+    TPE learns from each batch; the generations of hybrid grow to 200 whatever the budget.
+    """
+    largest = 50 if METHODS.get(method) is Tpe else LARGEST_POPULATION
+    if method == "hybrid":
+        return largest
     return max(SMALLEST_POPULATION, min(largest, budget // 40))

@@ -57,9 +57,10 @@ def run(
     chunks may be swept by a `cluster` (see `dse.search.cluster.prepared`): the log is the same, and
     so is the front without `prune`, which leaves designs unevaluated that break a rule known from
     the design alone. `initial` gives [m, p] designs to begin with and is called
-    only when a run begins. `batch_size` is the size of a generation; by default it follows from
-    method and budget, and a run keeps the one it began with. The front of `warm_start` follows the
-    initial designs. The run is `attached` to an Optuna study, by default a journal in its folder.
+    only when a run begins. `batch_size` is the size of a generation, of `hybrid` of the largest; by
+    default it follows from method and budget, and a run keeps the one it began with. The front of
+    `warm_start` follows the initial designs. The run is `attached` to an Optuna study, by default a
+    journal in its folder.
     Processes that name one PostgreSQL database work on one study, each with a folder of its own;
     they evaluate whole slices of a generation, so the last one may exceed the budget.
     `should_stop` is asked before each batch. A KeyboardInterrupt passes through: what was
@@ -185,7 +186,7 @@ class _Search(Standing):
     @property
     def missing(self) -> int:
         """Designs to come; what gradients cost is taken off the budget."""
-        generation = self.counts.decided // self.proposer.batch_size
+        generation = self.proposer.generation_of(self.counts.decided)
         spent = math.ceil(self.proposer.charge(generation))
         return min(self.budget - spent, self.space) - self.counts.decided
 
@@ -193,7 +194,7 @@ class _Search(Standing):
         """The next batch, evaluated; the last one may be a part of its generation."""
         if self.shared is not None:
             return self.shared.next(self)
-        generation = self.counts.evaluated // self.proposer.batch_size
+        generation = self.proposer.generation_of(self.counts.evaluated)
         proposal = self.proposer.propose(generation)
         levels = proposal.levels[: self.missing]
         return self.evaluate(self.batches, generation, proposal.parents, levels)

@@ -26,9 +26,9 @@ class Tpe(Proposer):
         from dse.search.tpe import sample
 
         random, given = self._random(generation), self._given(generation)
-        missing = self.batch_size - len(given)
+        missing = self.size(generation) - len(given)
         # while a generation lasts it is asked of what was there when it began
-        before = generation * self.batch_size
+        before = self.start(generation)
         if before == 0 or missing == 0:
             new = spread(missing, self.choices, random)
         else:
@@ -43,7 +43,7 @@ class Tpe(Proposer):
                 count=missing,
                 seed=int(np.random.SeedSequence([self.seed, generation]).generate_state(1)[0]),
             )
-        return Proposal(levels=self._filled(np.vstack([given, new]), random))
+        return Proposal(levels=self._filled(np.vstack([given, new]), random, generation))
 
 
 class Qmc(Proposer):
@@ -56,14 +56,14 @@ class Qmc(Proposer):
         from scipy.stats import qmc
 
         given = self._given(generation)
-        start = generation * self.batch_size
+        start = self.start(generation)
         sequence = qmc.Sobol(len(self.sizes), scramble=True, rng=np.random.default_rng(self.seed))
         if start:
             sequence.fast_forward(start)
         with warnings.catch_warnings():
             # a generation need not be a power of two: the sequence as a whole is balanced
             warnings.simplefilter("ignore", UserWarning)
-            points = sequence.random(self.batch_size - len(given))
+            points = sequence.random(self.size(generation) - len(given))
         new = np.minimum((points * self.choices).astype(np.int64), self.choices - 1)
         random = self._random(generation)
-        return Proposal(levels=self._filled(np.vstack([given, new]), random))
+        return Proposal(levels=self._filled(np.vstack([given, new]), random, generation))

@@ -171,18 +171,20 @@ class SharedStudy:
 
     def _cut(self, search: Search) -> list[_Slice]:
         """The slices of the generation in which the search's log ends."""
-        size = search.proposer.batch_size
-        generation, logged = divmod(search.counts.evaluated, size)
+        proposer = search.proposer
+        generation = proposer.generation_of(search.counts.evaluated)
         if generation != self._generation:
-            length = -(-size // SLICES)
-            number = generation * -(-size // length)
-            proposal = search.proposer.propose(generation)
+            length = _length(proposer.size(generation))
+            number = sum(_slices(proposer.size(each)) for each in range(generation))
+            start = proposer.start(generation)
+            logged = search.counts.evaluated - start
+            proposal = proposer.propose(generation)
             end = logged + len(proposal.levels)
             self._slices = [
                 _Slice(
                     number=number + begin // length,
                     generation=generation,
-                    start=generation * size + begin,
+                    start=start + begin,
                     parents=proposal.parents,
                     levels=proposal.levels[begin - logged : begin - logged + length],
                 )
@@ -234,3 +236,12 @@ class SharedStudy:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             message = f"the common study cannot be reached: {reason}"
             raise RunError(Finding(message=message, file=self._place, hint=SAFE)) from error
+
+
+def _length(size: int) -> int:
+    """Designs of a slice of a generation of that size."""
+    return -(-size // SLICES)
+
+
+def _slices(size: int) -> int:
+    return -(-size // _length(size))

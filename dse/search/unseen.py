@@ -30,7 +30,7 @@ class Proposer:
     """Draws unseen designs uniformly; the base of the other methods.
 
     `observe` must be given every logged batch in order; `propose` then gives the next generation,
-    or what is still missing of the current one. A generation shorter than `batch_size` means that
+    or what is still missing of the current one. A generation shorter than its `size` means that
     the space is used up.
     """
 
@@ -78,6 +78,24 @@ class Proposer:
     def notice(self, levels: np.ndarray, found: Evaluations) -> None:
         """Takes all that a logged batch holds, after `observe`: for methods that use more of it."""
 
+    def size(self, generation: int) -> int:  # noqa: ARG002  (for those who override it)
+        """Designs of a generation; never fewer than of the one before."""
+        return self.batch_size
+
+    def start(self, generation: int) -> int:
+        """Designs of all generations before this one."""
+        return sum(map(self.size, range(generation)))
+
+    def generation_of(self, index: int) -> int:
+        """The generation in which the design of this index, counted over all, is proposed."""
+        generation = 0
+        while index >= (size := self.size(generation)):
+            if size == self.batch_size:
+                return generation + index // size
+            index -= size
+            generation += 1
+        return generation
+
     def charge(self, generation: int) -> float:  # noqa: ARG002  (for those who override it)
         """What generations up to this one cost beside their designs, in evaluations."""
         return 0.0
@@ -103,18 +121,21 @@ class Proposer:
 
     def _generate(self, generation: int) -> Proposal:
         """The whole generation, whatever of it is logged already."""
-        return Proposal(levels=self._filled(self._given(generation), self._random(generation)))
+        random = self._random(generation)
+        return Proposal(levels=self._filled(self._given(generation), random, generation))
 
     def _random(self, generation: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, generation])
 
     def _given(self, generation: int) -> np.ndarray:
-        start = generation * self.batch_size
-        return self.initial[start : start + self.batch_size]
+        start = self.start(generation)
+        return self.initial[start : start + self.size(generation)]
 
-    def _filled(self, wanted: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    def _filled(
+        self, wanted: np.ndarray, random: np.random.Generator, generation: int
+    ) -> np.ndarray:
         """`wanted` without repetitions, made up to a full generation of unseen designs."""
-        room = min(self.batch_size, self.space - len(self._seen))
+        room = min(self.size(generation), self.space - len(self._seen))
         taken: dict[bytes, None] = {}
         for row in self.designs.canonical(wanted):
             if len(taken) < room:
