@@ -190,6 +190,19 @@ def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV, all designs and references.")
 @click.option(
+    "--svg",
+    "picture",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="Write a picture of the first two objectives instead.",
+)
+@click.option(
+    "--parquet",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write the columns of --csv as Parquet instead; takes the extra dse[parquet].",
+)
+@click.option(
     "--limit",
     type=click.IntRange(min=0),
     metavar="N",
@@ -198,7 +211,13 @@ def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
 @robust_options
 @output_options
 def front_command(
-    runs: tuple[str, ...], as_csv: bool, limit: int | None, output: Output, robust: Sampling
+    runs: tuple[str, ...],
+    as_csv: bool,
+    picture: str | None,
+    parquet: str | None,
+    limit: int | None,
+    output: Output,
+    robust: Sampling,
 ) -> None:
     """Show the Pareto front of RUN (a name under runs/, or a folder) with the references.
 
@@ -208,6 +227,7 @@ def front_command(
     \b
     dse front trainium4-decode
     dse front trainium4-decode --csv -o front.csv
+    dse front trainium4-decode --svg front.svg
     dse front trainium4-decode --robust --samples 4000
     """
     from dse.errors import UsageError
@@ -217,8 +237,33 @@ def front_command(
         raise UsageError("--csv and --json contradict each other")
     if as_csv and len(runs) > 1:
         raise UsageError("--csv writes one run at a time")
+    if picture is not None or parquet is not None:
+        if len(runs) > 1 or as_csv or output.as_json:
+            raise UsageError("--svg and --parquet write one run, without --csv and --json")
+        _export(runs[0], picture, parquet)
+        return
     datas = [load(run_folder(name)) for name in runs]
     _show(datas, output, as_csv=as_csv, limit=limit, robust=robust)
+
+
+def _export(run: str, picture: str | None, parquet: str | None) -> None:
+    """Writes one run's front as files; raises NothingFeasible where there is none."""
+    from dse.errors import NothingFeasible
+    from dse.report.front import check_described, unmet
+    from dse.report.parquet import front_parquet
+    from dse.report.picture import front_svg
+    from dse.search.result import front_document
+    from dse.search.run import load
+
+    data = load(run_folder(run))
+    check_described(data)
+    document = front_document(data)
+    if not document["points"]:
+        raise NothingFeasible(unmet(data))
+    if picture is not None:
+        Output(as_json=False, file=picture).text(front_svg(data, document))
+    if parquet is not None:
+        front_parquet(document, Path(parquet))
 
 
 def run_folder(name: str) -> Path:
