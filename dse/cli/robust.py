@@ -47,7 +47,7 @@ def robust_options(command: Command) -> Command:
         "--study",
         default="",
         metavar="NAME",
-        help="The study or its file, for --robust; default: of the run's name.",
+        help="The run's study or its file; default: of the run's name.",
     )
     @specs_option
     @functools.wraps(command)
