@@ -225,6 +225,17 @@ def test_limit_keeps_that_many_points(searched: Path) -> None:
     assert len(document["references"]) == 2
 
 
+def test_a_table_says_how_many_it_leaves_out(searched: Path) -> None:
+    """--limit thins and counts the rest, --all does not; both at once contradict each other."""
+    run = str(searched / "runs" / "tiny")
+    number = len(json.loads(dse("front", run, "--json").stdout)["points"])
+    assert number > 1
+    short, whole = dse("front", run, "--limit", "1").stdout, dse("front", run, "--all").stdout
+    assert f"{number - 1} more on the front are like these: --all shows them" in short
+    assert "--all" not in whole
+    assert dse("front", run, "--limit", "1", "--all").exit_code == 2
+
+
 def test_a_run_is_found_by_its_name(searched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`dse front tiny` reads runs/tiny of the current folder."""
     monkeypatch.chdir(searched)

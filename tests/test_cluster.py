@@ -57,14 +57,15 @@ def traced(tmp_path: Path, **changes: object) -> tuple[Traced, Path]:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "local", "local:0", "local:x", "example.org:8786", "tcp://"]
+    "address",
+    ["", "local", "local:0", "local:2x", "local:2x0", "local:x", "example.org:8786", "tcp://"],
 )
 def test_an_address_that_is_none_is_refused(tmp_path: Path, address: str) -> None:
     """The message says which there are; without an address there is no cluster."""
     if not address:
         assert run(Zdt1(), "exact", 1, 0, tmp_path / "run", cluster="").complete
         return
-    with pytest.raises(UsageError, match=r"neither local:N nor tcp://HOST:PORT"):
+    with pytest.raises(UsageError, match=r"neither local:N, local:NxC nor tcp://HOST:PORT"):
         run(Zdt1(), "exact", 1, 0, tmp_path / "run", cluster=address)
     assert list(tmp_path.iterdir()) == []
 
@@ -84,9 +85,10 @@ def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_workers_share_out_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All are used, none twice; more workers than processors share."""
+    """All are used, none twice; more workers than processors share; or as many each as is said."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3, 5})
     assert _shares(2) == ((2, 5), (3,))
+    assert _shares(2, 1) == ((2,), (3,))
     assert _shares(4) == ((2,), (3,), (5,), (2,))
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from spec_files import Folder, filled
 
 from dse.errors import SpecError
+from dse.report.study import study_document
 from dse.search.levels import decode
 from dse.search.problem import StudyProblem
 from dse.search.propose import METHODS, proposer
@@ -220,11 +221,12 @@ method = "exact"
 def test_a_study_searches_conditional_parameters(folder: Folder) -> None:
     """Levels for what is not free, designs counted once, and one that never is free left out."""
     file = folder.write(STUDY)
-    problem = StudyProblem(load_study(str(file), folder.catalog))
+    study = load_study(str(file), folder.catalog)
+    problem = StudyProblem(study)
     paths = [parameter.path for parameter in problem.parameters]
     assert paths == ["chip.dies", "scale_up.topology", "scale_up.switch.lanes"]
     # only a switch between chips of two dies has lanes to choose
-    assert problem.size == 2 + 1 + 1 + 1
+    assert problem.size == study_document(study)["derived"]["space"] == 2 + 1 + 1 + 1
     assert problem.parameters[2].levels == (16.0, 64.0, 1.0)
     rows = decode(Space(problem.parameters).codes(), Space(problem.parameters).sizes)
     systems = [problem.bound(row) for row in rows]

@@ -18,6 +18,7 @@ from dse.search.front import (
     non_dominated,
     normalise,
     reached_by,
+    thinned,
     to_maximise,
 )
 
@@ -165,3 +166,40 @@ def test_the_price_at_which_a_reference_joins_the_front() -> None:
     costs = np.array([[-2.0, 4.0]])
     assert joining_price(costs, np.array([-6.0, 4.0]), money) == pytest.approx(1 / 3)
     assert math.isnan(joining_price(front, np.array([2.0, 2.0]), np.array([False, False])))
+
+
+def curve(count: int) -> np.ndarray:
+    """A bent front of so many rows over four decades, most of them crowded at one end."""
+    first = np.exp(np.linspace(0.0, 1.0, count) ** 8 * math.log(1e4))
+    return np.column_stack([first, 1e4 / first - 0.9])
+
+
+@pytest.mark.parametrize("number", [4, 20, 100])
+def test_a_thinned_front_stands_for_the_whole(number: int) -> None:
+    """Few rows, the ends and the knee among them, and none left out is far from one that stays."""
+    values = curve(3000)
+    kept = thinned(values, number)
+    assert number / 4 <= len(kept) <= number
+    assert np.all(np.diff(kept) > 0)
+    assert {0, len(values) - 1, knee(values)} <= set(kept.tolist())
+    scaled = normalise(values)
+    # as good but for a box in each objective
+    behind = (scaled[kept][None] - scaled[:, None]).max(axis=2).min(axis=1)
+    assert behind.max() <= 4.0 / number
+
+
+def test_thinning_keeps_what_is_few() -> None:
+    """A front of as many rows as may stay is left as it is; one row is the best in the first."""
+    values = curve(20)
+    np.testing.assert_array_equal(thinned(values, 20), np.arange(20))
+    assert thinned(values, 1).tolist() == [19]
+    assert thinned(values[:0], 5).tolist() == []
+
+
+def test_thinning_in_three_objectives_keeps_the_best_in_each() -> None:
+    """On a sphere of a thousand rows; values of either sign are cut as they are."""
+    rows = np.abs(np.random.default_rng(0).normal(size=(1000, 3)))
+    values = rows / np.linalg.norm(rows, axis=1, keepdims=True) - [0.5, 0.0, 0.0]
+    kept = thinned(values, 30)
+    assert 10 <= len(kept) <= 30
+    assert set(values.argmax(axis=0).tolist()) <= set(kept.tolist())

@@ -11,21 +11,26 @@ import sys
 import time
 from pathlib import Path
 
+import optuna
 import pytest
 from analytic import Zdt1, reporting, search
-from test_mirror import agree, study_of
+from test_mirror import STUDY, agree, study_of
 
 from dse.search.folder import BATCHES
 from dse.search.levels import keys
 from dse.search.record import load
+from dse.search.storage import database
 
 ROOT = str(Path(__file__).parents[1])
 SCRIPT = str(Path(__file__).with_name("analytic.py"))
 
 
-def process(folder: Path, budget: int = 400, *, before: str = "") -> subprocess.Popen[str]:
+def process(
+    folder: Path, budget: int = 400, *, before: str = "", url: str = ""
+) -> subprocess.Popen[str]:
     """A run of its own, which prints each design when it is reported; `before` is shell."""
     command = [sys.executable, "-W", "error", SCRIPT, str(folder), "nsga2", str(budget)]
+    command += [url] if url else []
     return subprocess.Popen(
         ["bash", "-c", f'{before or ":"}; exec "$@"', "run", *command],
         env={**os.environ, "PYTHONPATH": ROOT},
@@ -125,6 +130,19 @@ def test_two_processes_on_one_folder(tmp_path: Path, unbroken: Path) -> None:
     assert f"another dse run holds this folder, pid {first.pid}" in said
     assert len(head) + len(rest.splitlines()) == 400
     assert log_of(folder) == log_of(unbroken)
+
+
+@pytest.mark.slow
+def test_two_processes_on_one_sqlite_study(tmp_path: Path, unbroken: Path) -> None:
+    """Each in a folder of its own, at once: both end, the study has each design once."""
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    folders = [tmp_path / name for name in ("a", "b")]
+    both = [process(folder, url=url) for folder in folders]
+    said = [each.communicate(timeout=120)[1] for each in both]
+    assert [each.returncode for each in both] == [0, 0], said
+    assert [log_of(folder) for folder in folders] == [log_of(unbroken)] * 2
+    with database(url) as storage:
+        agree(folders[0], optuna.load_study(study_name=STUDY, storage=storage))
 
 
 def test_reports_are_of_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ from dse.search.levels import keys
 from dse.search.mirror import CHOICES, DAMAGED, JOURNAL
 from dse.search.protocol import Parameter
 from dse.search.record import load
-from dse.search.storage import database, shown
+from dse.search.storage import database, shown, turn
 
 ROOT = str(Path(__file__).parents[1])
 SCRIPT = str(Path(__file__).with_name("analytic.py"))
@@ -189,8 +189,11 @@ def test_a_journal_that_does_not_fit_is_set_aside(tmp_path: Path, case: str) -> 
     assert (folder / DAMAGED).read_bytes().startswith(whole)
 
 
-def test_the_lock_of_a_dead_process_is_no_obstacle(tmp_path: Path) -> None:
+def test_the_lock_of_a_dead_process_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A lock that was left beside the journal is removed, not waited for half a minute."""
+    monkeypatch.setattr("dse.search.journal.PATIENCE", 0.05)
     folder = tmp_path / "run"
     search(folder, budget=40)
     (folder / f"{JOURNAL}.lock").symlink_to(folder / JOURNAL)
@@ -201,21 +204,21 @@ def test_the_lock_of_a_dead_process_is_no_obstacle(tmp_path: Path) -> None:
 def test_a_killed_run_s_study_is_completed_on_resume(tmp_path: Path) -> None:
     """SIGKILL: after the same command the study has each design once."""
     folder = tmp_path / "run"
-    command = [sys.executable, "-W", "error", SCRIPT, str(folder), "nsga2", "400"]
+    command = [sys.executable, "-W", "error", SCRIPT, str(folder), "nsga2", "200"]
     environment = {**os.environ, "PYTHONPATH": ROOT}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
-        for _ in range(240):
+        for _ in range(120):
             child.stdout.readline()
         child.send_signal(signal.SIGKILL)
-    search(folder, budget=400)
+    search(folder, budget=200)
     agree(folder, study_of(folder))
 
 
 def test_sqlite_takes_the_study_instead_of_the_journal(tmp_path: Path) -> None:
     """The same trials in a database that Optuna opens; a second call adds nothing."""
     url = f"sqlite:///{tmp_path / 'studies.db'}"
-    for budget in (120, 120, 200):
+    for budget in (80, 80, 120):
         search(tmp_path / "run", budget=budget, url=url)
         with database(url) as storage:
             agree(tmp_path / "run", optuna.load_study(study_name=STUDY, storage=storage))
@@ -232,10 +235,48 @@ def test_a_database_with_other_designs_under_the_name_is_refused(tmp_path: Path)
     """The study of another run is neither continued nor changed."""
     url = f"sqlite:///{tmp_path / 'studies.db'}"
     search(tmp_path / "one", budget=40, url=url)
-    with pytest.raises(RunError, match="another study of that name: trial 39"):
+    with pytest.raises(RunError, match="another study of that name: trial 19"):
         search(tmp_path / "two", budget=40, batch_size=20, url=url)
     with database(url) as storage:
         agree(tmp_path / "one", optuna.load_study(study_name=STUDY, storage=storage))
+
+
+def test_two_runs_on_one_sqlite_study_write_each_design_once(tmp_path: Path) -> None:
+    """The same run from two folders at once: whoever is first writes, and the other goes on."""
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+
+    def overtake(progress: Any) -> None:
+        if progress.evaluated == 120:
+            search(tmp_path / "fast", budget=240, url=url)
+
+    search(tmp_path / "slow", budget=280, url=url, on_progress=overtake)
+    assert log_of(tmp_path / "slow").startswith(log_of(tmp_path / "fast"))
+    with database(url) as storage:
+        agree(tmp_path / "slow", optuna.load_study(study_name=STUDY, storage=storage))
+
+
+def test_a_run_of_other_designs_that_overtakes_is_found_out(tmp_path: Path) -> None:
+    """Its designs stay in the study as they are, and the slower run says so."""
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+
+    def overtake(progress: Any) -> None:
+        if progress.evaluated == 80:
+            search(tmp_path / "fast", budget=240, batch_size=20, url=url)
+
+    with pytest.raises(RunError, match="another study of that name"):
+        search(tmp_path / "slow", budget=280, url=url, on_progress=overtake)
+    with database(url) as storage:
+        agree(tmp_path / "fast", optuna.load_study(study_name=STUDY, storage=storage))
+
+
+def test_the_turn_to_write_is_one_s_at_a_time(tmp_path: Path) -> None:
+    """Who does not wait is told; in memory there is nobody else."""
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    with turn(url, wait=True) as first, turn(url, wait=False) as second:
+        assert (first, second) == (True, False)
+    with turn(url, wait=False) as again, turn("sqlite://", wait=False) as apart:
+        assert again
+        assert apart
 
 
 @pytest.mark.parametrize(
@@ -243,7 +284,7 @@ def test_a_database_with_other_designs_under_the_name_is_refused(tmp_path: Path)
     [
         ("nonsense", UsageError, "sqlite:///studies.db"),
         ("nodialect://x", UsageError, "nodialect"),
-        ("sqlite:////nowhere/at/all/x.db", RunError, "unable to open database file"),
+        ("sqlite:////nowhere/at/all/x.db", RunError, "No such file or directory"),
         ("postgresql://me:secret@127.0.0.1:1/x", RunError, "cannot be reached"),
     ],
 )
@@ -341,5 +382,5 @@ def test_processes_of_a_shared_study_find_folders_of_their_own(tmp_path: Path) -
 
 def test_no_design_is_twice_in_a_study(tmp_path: Path) -> None:
     """A conditional parameter that is not free makes no second design of the same."""
-    search(tmp_path / "run", "tpe", 120)
-    assert len(set(keys(load(tmp_path / "run").levels))) == 120
+    search(tmp_path / "run", "tpe", 60, batch_size=20)
+    assert len(set(keys(load(tmp_path / "run").levels))) == 60

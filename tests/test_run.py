@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -212,6 +213,21 @@ def test_progress_tells_what_is_in_the_log(tmp_path: Path) -> None:
     ]
     assert reports[-1].seconds_left == 0.0 < reports[-2].seconds_left
     assert all(0.0 < p.hypervolume <= 1.21 and p.designs_per_s > 0.0 for p in reports)
+
+
+def test_speed_is_that_after_the_first_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first batch compiles: 10 s for it, 1 s for each other of 20 designs: 20 a second."""
+    clock = iter((0.0, 0.0, 10.0, 11.0, 12.0))
+    monkeypatch.setattr("dse.search.standing.time", SimpleNamespace(perf_counter=clock.__next__))
+    reports: list[Progress] = []
+    result = run(
+        *(Toy(), "random", 60, 1, tmp_path / "run"), batch_size=20, on_progress=reports.append
+    )
+    assert [p.designs_per_s for p in reports] == [2.0, 20.0, 20.0]
+    assert result.designs_per_s == 20.0
+    assert reports[1].seconds_left == 1.0
 
 
 def test_load_reads_everything_back(tmp_path: Path) -> None:

@@ -62,10 +62,10 @@ def test_three_processes_of_which_one_is_killed(url: str, tmp_path: Path) -> Non
     when it is started again it fills its log from the study.
     """
     folders = [tmp_path / name for name in ("a", "b", "c")]
-    workers = [start(folder, 280, url) for folder in folders]
+    workers = [start(folder, 160, url) for folder in folders]
     killed = workers[1]
     assert killed.stdout is not None
-    first = [killed.stdout.readline() for _ in range(60)]
+    first = [killed.stdout.readline() for _ in range(40)]
     killed.send_signal(signal.SIGKILL)
     rest = killed.communicate(timeout=60)[0].splitlines(keepends=True)
     said = [each.communicate(timeout=120) for each in (workers[0], workers[2])]
@@ -74,7 +74,7 @@ def test_three_processes_of_which_one_is_killed(url: str, tmp_path: Path) -> Non
 
     # what anyone reported is in the study, once, under the number it was reported with
     levels = load(folders[0]).levels
-    assert len(levels) == len(set(keys(levels))) == 280
+    assert len(levels) == len(set(keys(levels))) == 160
     expected = [f"{i} {row.tolist()}" for i, row in enumerate(levels)]
     for text, _ in said:
         assert text.splitlines() == expected
@@ -87,19 +87,19 @@ def test_three_processes_of_which_one_is_killed(url: str, tmp_path: Path) -> Non
     assert log_of(folders[0]).startswith(cut[: cut.rfind(b"\n") + 1])
 
     found = trials(url)
-    assert [trial.number for trial in found] == list(range(280))
+    assert [trial.number for trial in found] == list(range(160))
     assert {trial.state for trial in found} == {optuna.trial.TrialState.COMPLETE}
     assert [trial.user_attrs["g"] for trial in found] == load(folders[0]).metrics["g"].tolist()
 
-    alone = search(tmp_path / "alone", budget=280)
+    alone = search(tmp_path / "alone", budget=160)
     shared = load(folders[0])
     assert (load(tmp_path / "alone").levels == levels).all()
     assert alone.front.tolist() == shared.front.tolist()
 
-    again = search(folders[1], budget=280, url=url)
-    assert again.evaluated == 280
+    again = search(folders[1], budget=160, url=url)
+    assert again.evaluated == 160
     assert log_of(folders[1]) == log_of(folders[0])
-    assert len(trials(url)) == 280
+    assert len(trials(url)) == 160
 
 
 def test_a_second_process_evaluates_only_what_the_first_did_not(url: str, tmp_path: Path) -> None:

@@ -281,3 +281,27 @@ def test_a_part_of_another_type_is_a_finding(folder: Folder, key: str, value: An
     parts = {"objectives": HEAD.splitlines()[-1], "workloads": TASKS, "space": SPACE}
     text = WHOLE.replace(parts.get(key, LIMITS), "")
     assert any(f.path == key for f in folder.faults(f"{key} = {value}\n{text}"))
+
+
+@pytest.mark.parametrize(
+    ("operate", "words"),
+    [
+        ("tokens_per_joul", "did you mean 'tokens_per_joule'?"),
+        ("chip_power_w", "one of all, tokens_per_usd"),
+        ("all", "one workload that designs serve alone"),
+    ],
+)
+def test_what_an_operator_cannot_choose_by_is_refused(
+    folder: Folder, operate: str, words: str
+) -> None:
+    """A metric that no mapping changes, a slip, and every point of a mix of workloads."""
+    with pytest.raises(SpecError) as caught:
+        read(folder, HEAD + f'operate = "{operate}"\n' + TASKS + SPACE + LIMITS)
+    assert words in str(caught.value)
+
+
+def test_an_operator_maximises_the_first_objective_unless_told_otherwise(folder: Folder) -> None:
+    """Without `operate` the first objective; a metric that mappings change may take its place."""
+    assert read(folder, WHOLE).operate == "tokens_per_usd"
+    other = HEAD + 'operate = "tpot_s"\n' + TASKS + SPACE + LIMITS
+    assert read(folder, other).operate == "tpot_s"

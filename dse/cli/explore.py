@@ -20,6 +20,9 @@ from dse.cli.robust import Sampling, robust_options, robust_part, sampled
 
 RUNS = "runs"
 
+SHOWN = 20
+"""Designs of a front that a table shows unless told otherwise."""
+
 
 @click.command("run", short_help="Search a study for its best designs.")
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
@@ -39,8 +42,8 @@ RUNS = "runs"
     "--cluster",
     metavar="ADDR",
     default="",
-    help="Sweep (method exact) on local:N workers of this machine, or a scheduler's "
-    "tcp://HOST:PORT.",
+    help="Sweep (method exact) on local:N workers of this machine (local:NxC: of C processors "
+    "each), or a scheduler's tcp://HOST:PORT.",
 )
 @click.option(
     "--warm-start", metavar="RUN", help="Begin with the front of another run, mapped by path."
@@ -137,7 +140,7 @@ def run_command(
     if folder is None and storage is not None:
         places = [attached.own_folder(place) for place in places]
     datas = [_searched(*each, asked) for each in zip(loaded, places, strict=True)]
-    _show(datas, Output(as_json=as_json, file="-"))
+    _show(datas, Output(as_json=as_json, file="-"), limit=None if as_json else SHOWN)
 
 
 def _folder(name: str, given: str | None, number: int) -> Path:
@@ -149,6 +152,7 @@ def _folder(name: str, given: str | None, number: int) -> Path:
 def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
     """Runs one study to its end and gives what the run holds."""
     from dse.report.progress import reporting
+    from dse.search.approach import compared
     from dse.search.problem import StudyProblem
     from dse.search.run import load, run
 
@@ -181,9 +185,15 @@ def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
         f"{study.name}: {result.evaluated:,} designs evaluated, "
         f"{f'{result.pruned:,} pruned before, ' if result.pruned else ''}"
         f"{result.feasible:,} feasible, "
-        f"{len(result.front):,} on the front; in {folder}"
+        f"{len(result.front):,} on the front{_speed(result)}; in {folder}"
     )
-    return load(folder)
+    return compared(problem, load(folder))
+
+
+def _speed(result: Any) -> str:
+    """Nothing is said of a run that was there already."""
+    rate = result.designs_per_s
+    return f", {rate:,.0f} designs/s after the first batch" if rate else ""
 
 
 @click.command("front", short_help="Show the Pareto front of a run.")
@@ -204,10 +214,11 @@ def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
 )
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=1),
     metavar="N",
-    help="Designs to show, spread over the front; 0 for all.  [default: 20 in tables]",
+    help="Designs at most, which stand for those left out.  [default: 20 in tables]",
 )
+@click.option("--all", "whole", is_flag=True, help="Show all designs of the front.")
 @robust_options
 @output_options
 def front_command(
@@ -216,6 +227,7 @@ def front_command(
     picture: str | None,
     parquet: str | None,
     limit: int | None,
+    whole: bool,
     output: Output,
     robust: Sampling,
 ) -> None:
@@ -235,6 +247,8 @@ def front_command(
 
     if as_csv and output.as_json:
         raise UsageError("--csv and --json contradict each other")
+    if whole and limit is not None:
+        raise UsageError("--all and --limit contradict each other")
     if as_csv and len(runs) > 1:
         raise UsageError("--csv writes one run at a time")
     if picture is not None or parquet is not None:
@@ -242,6 +256,8 @@ def front_command(
             raise UsageError("--svg and --parquet write one run, without --csv and --json")
         _export(runs[0], picture, parquet)
         return
+    if not (whole or limit or as_csv or output.as_json):
+        limit = SHOWN
     datas = [load(run_folder(name)) for name in runs]
     _show(datas, output, as_csv=as_csv, limit=limit, robust=robust)
 
@@ -281,12 +297,12 @@ def _show(
     output: Output,
     *,
     as_csv: bool = False,
-    limit: int | None = None,
+    limit: int | None,
     robust: Sampling | None = None,
 ) -> None:
     """Writes the fronts; raises NothingFeasible for runs without a feasible design."""
     from dse.errors import NothingFeasible
-    from dse.report.front import check_described, front_csv, front_view, thinned, unmet
+    from dse.report.front import check_described, front_csv, front_view, shortened, unmet
     from dse.search.result import front_document
 
     for data in datas:
@@ -294,16 +310,15 @@ def _show(
     documents = [front_document(data) for data in datas]
     if robust and robust.wanted:
         documents = [sampled(*each, robust) for each in zip(datas, documents, strict=True)]
+    pairs = list(zip([data.problem for data in datas], documents, strict=True))
     if output.as_json or as_csv:
-        documents = [thinned(each, limit or 0) for each in documents]
+        documents = [shortened(problem, each, limit) for problem, each in pairs]
     if output.as_json:
         output.document(documents[0] if len(documents) == 1 else documents)
     elif as_csv:
         output.text(front_csv(documents[0]))
     else:
-        shown = zip(datas, documents, strict=True)
-        number = 20 if limit is None else limit
-        views = ((front_view(d.problem, f, number), robust_part(d, f, number)) for d, f in shown)
+        views = [(front_view(*pair, limit), robust_part(*pair, limit)) for pair in pairs]
         output.show(*(part for view, more in views for part in (*view, *more)))
     empty = [data for data, each in zip(datas, documents, strict=True) if not each["points"]]
     if empty:

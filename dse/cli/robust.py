@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -62,7 +63,7 @@ def robust_options(command: Command) -> Command:
 def sampled(data: Any, document: dict[str, Any], asked: Sampling) -> dict[str, Any]:
     """A front's document, thinned where it is long, with its samples."""
     from dse.report.detail import problem_of
-    from dse.report.front import thinned
+    from dse.report.front import shortened
     from dse.report.robust import MOST, add_robustness
 
     number = len(document["points"])
@@ -70,7 +71,7 @@ def sampled(data: Any, document: dict[str, Any], asked: Sampling) -> dict[str, A
         return document
     if number > MOST:
         warn(f"{MOST} of the {number:,} designs on the front are sampled, spread over it")
-    document = thinned(document, MOST)
+    document = shortened(data.problem, document, MOST)
     problem = problem_of(data, catalogue_of(asked.specs), asked.study)
     add_robustness(
         problem, document, number=asked.samples, seed=asked.seed, uncertain=asked.uncertain
@@ -78,11 +79,13 @@ def sampled(data: Any, document: dict[str, Any], asked: Sampling) -> dict[str, A
     return document
 
 
-def robust_part(data: Any, document: dict[str, Any], limit: int) -> list[Any]:
+def robust_part(
+    described: Mapping[str, Any], document: dict[str, Any], limit: int | None
+) -> list[Any]:
     """Tables of the samples, where there are any."""
     if "robust" not in document:
         return []
-    from dse.report.front import thinned
+    from dse.report.front import shortened
     from dse.report.robust import robust_view
 
-    return robust_view(data.problem, thinned(document, limit))
+    return robust_view(described, shortened(described, document, limit))

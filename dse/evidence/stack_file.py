@@ -42,7 +42,6 @@ def family_data(
         made[name] = _own_file(found, name, numbers, kin)
     if alone:
         facts = kin.said(found.name)
-        made[found.name]["doc"] = kin.files.get(found.name, {}).get("doc", made[found.name]["doc"])
         made[found.name] = _with_facts(made[found.name], facts, kin.sources(found.name))
     for name, factor in found.fit.maturity.items():
         made[name] = _version_file(name, factor, kin)

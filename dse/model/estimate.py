@@ -36,25 +36,11 @@ from dse.model.serving import decode, prefill
 from dse.model.training import pretrain
 from dse.model.transformer import Mapping
 from dse.spec.facility import Facility
+from dse.spec.metrics import SELECTABLE
 from dse.spec.system import System
 from dse.spec.workload import LanguageModel, Software, Workload
 
 OPERATIONS = {"decode": decode, "prefill": prefill, "serve": serve, "pretrain": pretrain}
-
-SELECTABLE = (
-    "tokens_per_usd",
-    "tokens_per_joule",
-    "tokens_per_s",
-    "tokens_per_s_per_chip",
-    "tokens_per_s_per_user",
-    "tpot_s",
-    "ttft_s",
-    "step_time_s",
-    "usd_per_mtok",
-    "gco2e_per_mtok",
-    "mfu",
-)
-"""Metrics by which an operator may choose among mappings; the others do not depend on them."""
 
 
 class Setting(NamedTuple):

@@ -6,8 +6,9 @@ compiled program (kept in the user's cache folder) serves one design and a milli
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping as Dict
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import attrs
@@ -15,7 +16,7 @@ import jax
 import numpy as np
 
 from dse.errors import SpecError
-from dse.model.estimate import SELECTABLE, Choice, Design, Result, Setting, choose, result
+from dse.model.estimate import Choice, Design, Result, Setting, choose, result
 from dse.model.floorplan import DieArea
 from dse.model.footprint import Footprint
 from dse.model.manufacture import ChipCost, SystemCost
@@ -27,7 +28,7 @@ from dse.model.programs import FAST, program, register
 from dse.model.pytree import lower
 from dse.model.transformer import Mapping
 from dse.spec.facility import PRICE_BASES, Facility
-from dse.spec.metrics import METRICS
+from dse.spec.metrics import METRICS, SELECTABLE
 from dse.spec.space import fixed
 from dse.spec.system import System
 from dse.spec.workload import LanguageModel, Software, Workload
@@ -49,7 +50,8 @@ BLOCK = 32
 class Question:
     """What designs are asked: model, workload, software, facility, price basis, objective.
 
-    The operator takes the mapping that is best in `objective` (`sense` max or min).
+    The operator takes the mapping that is best in `objective` (`sense` max or min). `price` is a
+    factor on what a system, its chips included, is paid at.
     """
 
     model: LanguageModel
@@ -59,11 +61,14 @@ class Question:
     price_basis: str = "at-cost"
     objective: str = "tokens_per_usd"
     sense: str = "max"
+    price: float = 1.0
 
     @property
     def setting(self) -> Setting:
         """The model's form of the question."""
-        at_cost, partner, merchant = (float(self.price_basis == name) for name in PRICE_BASES)
+        at_cost, partner, merchant = (
+            self.price * (self.price_basis == name) for name in PRICE_BASES
+        )
         return Setting(
             model=lower(fixed(self.model)),
             workload=lower(fixed(self.workload)),
@@ -122,23 +127,32 @@ def evaluate(
     sequences in flight. SpecError where no mapping of the table has the pinned degrees.
     """
     fixed_batch = None if batch is None else np.float32(batch)
-    if np.any(np.asarray(systems.chip.power_cap) > 0.0):
-        systems = _under_cap()(systems)
-    chips = np.asarray(systems.all_chips)
-    leaves, structure = jax.tree.flatten(systems)
-    packed = np.stack([np.asarray(leaf, np.float32) for leaf in leaves])
+    packed, structure, chips = packed_designs(systems)
     asked = _Asked(question, structure, fixed_batch)
-    # designs of like size share a chunk, so that few mappings of a chunk's table exceed a design
-    order = np.argsort(chips, kind="stable")
-    parts = []
-    for start in range(0, len(order), CHUNK):
-        members = order[start : start + CHUNK]
-        rows = _rows(question, float(chips[members].max()), pinned)
-        made = asked.evaluate(_taken(packed, members), rows)
+    parts, order = [], []
+    for members in alike(chips):
+        rows = mappings(question, float(chips[members].max()), pinned)
+        made = asked.evaluate(taken(packed, members), rows)
         number = len(members)
         parts.append(jax.tree.map(lambda x, n=number: np.asarray(x)[:n], made))
-    back = np.argsort(order, kind="stable")
+        order.append(members)
+    back = np.argsort(np.concatenate(order), kind="stable")
     return jax.tree.map(lambda *arrays: np.concatenate(arrays)[back], *parts)
+
+
+def packed_designs(systems: System) -> tuple[np.ndarray, Any, np.ndarray]:
+    """Designs as a power limit lets them run: leaves [l, n], their tree, and chips [n] of each."""
+    if np.any(np.asarray(systems.chip.power_cap) > 0.0):
+        systems = _under_cap()(systems)
+    leaves, structure = jax.tree.flatten(systems)
+    packed = np.stack([np.asarray(leaf, np.float32) for leaf in leaves])
+    return packed, structure, np.asarray(systems.all_chips)
+
+
+def alike(chips: np.ndarray) -> Iterator[np.ndarray]:
+    """Indices of designs by chunk, those of like size together: few mappings then exceed one."""
+    order = np.argsort(chips, kind="stable")
+    return (order[start : start + CHUNK] for start in range(0, len(order), CHUNK))
 
 
 @cache
@@ -146,7 +160,7 @@ def _under_cap() -> Any:
     return jax.jit(jax.vmap(under_cap))
 
 
-def _rows(question: Question, chips: float, pinned: Dict[str, int] | None) -> np.ndarray:
+def mappings(question: Question, chips: float, pinned: Dict[str, int] | None = None) -> np.ndarray:
     """The mapping table of designs of at most `chips` chips."""
     chips = question.workload.chips or chips
     rows = table(question.model, question.workload.phase, int(chips), pinned)
@@ -155,7 +169,7 @@ def _rows(question: Question, chips: float, pinned: Dict[str, int] | None) -> np
     return rows
 
 
-def _taken(packed: np.ndarray, members: np.ndarray) -> np.ndarray:
+def taken(packed: np.ndarray, members: np.ndarray) -> np.ndarray:
     """The members of a batch [leaves, n] as one chunk, filled up with the first of them."""
     filled = np.concatenate([members, np.full(CHUNK - len(members), members[0])])
     return packed[:, filled]
@@ -182,7 +196,7 @@ class _Asked:
     def evaluate(self, chunk: np.ndarray, rows: np.ndarray) -> Evaluation:
         """The best of a mapping table for CHUNK designs."""
         starts = range(0, len(rows), BLOCK)
-        blocks = [_padded_rows(rows[start : start + BLOCK]) for start in starts]
+        blocks = [padded(rows[start : start + BLOCK]) for start in starts]
         found = [
             self.search(chunk, self.setting, block.T, self.weights, self.batch) for block in blocks
         ]
@@ -208,9 +222,7 @@ def programs(phase: str, system: Any, setting: Any, *, fixed: bool) -> tuple[Any
     says whether the batch is given, which is a program of its own.
     """
 
-    def opened(designs: Any, common: Any, rows: Any) -> tuple[System, Setting, Mapping]:
-        trees = jax.tree.unflatten(system, list(designs)), jax.tree.unflatten(setting, list(common))
-        return *trees, Mapping(*rows)
+    opened = partial(unpacked, system, setting)
 
     def search(designs: Any, common: Any, rows: Any, weights: Any, batch: Any) -> Choice:
         return choose(*opened(designs, common, rows), weights, batch, phase=phase)
@@ -226,7 +238,15 @@ def programs(phase: str, system: Any, setting: Any, *, fixed: bool) -> tuple[Any
     )
 
 
-def _padded_rows(rows: np.ndarray) -> np.ndarray:
+def unpacked(
+    system: Any, setting: Any, designs: Any, common: Any, rows: Any
+) -> tuple[System, Setting, Mapping]:
+    """The trees of structures `system` and `setting`, and the mapping, from packed leaves."""
+    trees = jax.tree.unflatten(system, list(designs)), jax.tree.unflatten(setting, list(common))
+    return *trees, Mapping(*rows)
+
+
+def padded(rows: np.ndarray) -> np.ndarray:
     """A block filled up with a mapping that no chips can hold."""
     filler = np.asarray(Mapping(tp=1e6, pp=1, ep=1, micro_batch=1, recompute=0, zero=1))
     missing = BLOCK - len(rows)

@@ -69,13 +69,14 @@ class Markup(NamedTuple):
     """Price over cost: of what a vendor makes, and of the memory that it buys in.
 
     `made` holds all but the merchant's part, which is `merchant`, its weight, times the chip's
-    own margin or `margin`.
+    own margin or `margin`. `rest` is a factor on all that a system holds beside its chips.
     """
 
     made: Scalar
     merchant: Scalar
     margin: Scalar
     memory: Scalar
+    rest: Scalar = 1.0
 
 
 AT_COST = Markup(1.0, 0.0, 1.0, 1.0)
@@ -315,6 +316,8 @@ def system_bill(system: System, markup: Markup = AT_COST) -> SystemBill:
         power_supplies=Item(counts.racks, rack.supply_price),
         assembly=Item(rack.assembly, 0.0),
     )
+    paid = {n: i._replace(price=i.price * markup.rest) for n, i in bill._asdict().items()}
+    bill = bill._replace(**{**paid, "chips": bill.chips})
     parts = jnp.asarray(sum(item.total for item in bill[1:-1]))
     return bill._replace(assembly=Item(rack.assembly, parts))
 

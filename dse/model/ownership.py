@@ -63,7 +63,8 @@ class Economy(NamedTuple):
 def price_factor(facility: Facility, basis: tuple[Scalar, Scalar, Scalar]) -> Markup:
     """Price of a chip over its cost, from the weights of at-cost, design-partner, merchant.
 
-    A vendor's margin is on what it makes; memory that it buys in has one of its own.
+    A vendor's margin is on what it makes; memory that it buys in has one of its own. Weights that
+    sum to less than one stand for a whole system that is paid at that share of its price.
     """
     at_cost, partner, merchant = basis
     return Markup(
@@ -71,6 +72,7 @@ def price_factor(facility: Facility, basis: tuple[Scalar, Scalar, Scalar]) -> Ma
         merchant=jnp.asarray(merchant),
         margin=jnp.asarray(facility.merchant_margin),
         memory=jnp.asarray(at_cost + (partner + merchant) * facility.memory_margin),
+        rest=jnp.asarray(at_cost + partner + merchant),
     )
 
 

@@ -20,7 +20,7 @@ from dse.evidence.stack_fit import StackFit, fit_stack
 from dse.evidence.summary import Summary
 from dse.report.figures import percent
 from dse.report.terminal import Column, heading, rendered, table
-from dse.spec.catalog import Catalog
+from dse.spec.catalog import Catalog, head
 from dse.spec.fields import fields_of
 from dse.spec.load import given, load
 from dse.spec.workload import Software
@@ -85,6 +85,10 @@ def calibrated(
         made = {asked.name: stack_data(found, asked.base, laid)}
     else:
         made = family_data(found, asked.base, laid, kin)
+    for entry in catalogue.entries:
+        if (entry.kind, entry.name) == ("software", asked.name):
+            # what people wrote about a stack stays
+            made[asked.name]["doc"] = head(entry.file).get("doc", made[asked.name]["doc"])
     texts = {name: text_of(data) for name, data in made.items()}
     if asked.errors:
         texts[""] = text_of_lines(with_fit(kept, found, resolver))

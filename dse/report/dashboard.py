@@ -12,8 +12,9 @@ import numpy as np
 
 from dse.errors import Finding, RunError, UsageError
 from dse.report.figures import metric_column, metric_number, metric_seen, metric_title
-from dse.report.front import certificate_text, reference_text
+from dse.report.front import certificate_text
 from dse.report.page_document import convergence, kept_rows
+from dse.report.references import reference_text
 from dse.report.watch import HOST
 from dse.search.record import RunData
 from dse.search.result import front_document

@@ -8,6 +8,7 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from rich.text import Text
 
 from dse.errors import Finding, RunError
@@ -20,9 +21,12 @@ from dse.report.figures import (
     metric_unit,
     percent,
 )
+from dse.report.references import reference_view
 from dse.report.scatter import Mark, scatter
 from dse.report.terminal import GAP, Column, fitting, heading, note, width
+from dse.search.front import thinned, to_maximise
 from dse.search.result import nearest_point, violations
+from dse.spec.metrics import EVERY
 
 Document = dict[str, Any]
 
@@ -44,24 +48,24 @@ def check_described(data: Any) -> None:
         )
 
 
-def thinned(document: Document, limit: int) -> Document:
-    """The document with at most `limit` points, spread evenly over the front; 0 keeps all."""
-    points = document["points"]
-    if not limit or len(points) <= limit:
+def shortened(problem: Mapping[str, Any], document: Document, limit: int | None) -> Document:
+    """The document with at most `limit` points that stand for the whole front; None keeps all."""
+    points, goals = document["points"], problem["objectives"]
+    if limit is None or len(points) <= limit:
         return document
-    steps = max(limit - 1, 1)
-    kept = [points[round(i * (len(points) - 1) / steps)] for i in range(limit)]
-    return {**document, "points": kept}
+    rows = np.array([[point["metrics"][name] for name in goals] for point in points], float)
+    kept = thinned(to_maximise(rows, tuple(goals.values())), limit)
+    return {**document, "points": [points[index] for index in kept]}
 
 
-def front_view(problem: Mapping[str, Any], document: Document, limit: int) -> list[Any]:
+def front_view(problem: Mapping[str, Any], document: Document, limit: int | None) -> list[Any]:
     """Table, scatter, references and certificate of one run."""
-    shown = thinned(document, limit)
+    shown = shortened(problem, document, limit)
     letters = _letters(document["references"])
     parts: list[Any] = [*_head(problem), *_tables(problem, shown, letters)]
     left_out = len(document["points"]) - len(shown["points"])
     if left_out:
-        parts.append(note(f"{left_out:,} more designs on the front: --limit 0 shows all"))
+        parts.append(note(f"{left_out:,} more on the front are like these: --all shows them"))
     parts += _common(problem, document)
     parts += _plot(problem, document, letters)
     parts += _references(problem, document, letters)
@@ -90,7 +94,7 @@ def _tables(problem: Mapping[str, Any], shown: Document, letters: list[str]) -> 
     points, references = shown["points"], shown["references"]
     goals = [_goal(name, points, references) for name in problem["objectives"]]
     varying = [_parameter(p, points, references) for p in _varying(problem, points)]
-    numbers = [str(point["rank"]) for point in points]
+    numbers = [str(i + 1) for i in range(len(points))]
     named = Column("#", [*numbers, *(f"{a} {r['name']}" for a, r in _zip(letters, references))])
     short = Column("#", [*numbers, *letters])
     state = Column(
@@ -99,11 +103,21 @@ def _tables(problem: Mapping[str, Any], shown: Document, letters: list[str]) -> 
         styles=[*[""] * len(points), *("" if r["feasible"] else "red" for r in references)],
     )
     columns = [*goals, state, *varying] if any(state.cells) else [*goals, *varying]
+    if problem.get("operate") == EVERY:
+        columns += _operation(points, references)
     key = named if sum(c.width + GAP for c in (named, *columns)) <= width() else short
     made: list[Any] = []
     for table in fitting([key, *columns]):
         made += [table, Text("")]
     return made[:-1]
+
+
+def _operation(points: Sequence[Document], references: Sequence[Document]) -> list[Column]:
+    """What tells operating points of one design apart: degrees that vary, and the batch."""
+    rows = [next(iter(row["mapping"].values())) for row in (*points, *references)]
+    names = dict.fromkeys(name for row in rows for name in row)
+    shown = [name for name in names if len({row.get(name) for row in rows[: len(points)]}) > 1]
+    return [Column(n, [f"{row.get(n, 1):,}" for row in rows], right=True) for n in shown]
 
 
 def _zip(letters: list[str], references: Sequence[Document]) -> list[tuple[str, Document]]:
@@ -210,58 +224,8 @@ def _references(problem: Mapping[str, Any], document: Document, letters: list[st
     parts: list[Any] = [Text("")] if references or bends else []
     parts += [note(f"The front bends most at design {bend} of the log.") for bend in bends]
     for letter, reference in _zip(letters, references):
-        parts.append(_reference(letter, reference))
-        said = _inside(problem, reference)
-        parts += [note(f"  {said}")] if said else []
+        parts += reference_view(problem, letter, reference)
     return parts
-
-
-def _inside(problem: Mapping[str, Any], reference: Document) -> str:
-    """How far a reference stands inside the front, and what would bring it there."""
-    share = reference.get("distance")
-    if share is None:
-        return ""
-    if share <= 0.0:
-        return f"{percent(-share)} beyond the front" if share < 0.0 else "on the front"
-    said = f"{percent(share)} inside the front"
-    joins = reference.get("joins_at")
-    if joins is not None:
-        said += f", joins it at {joins['usd_per_chip_hour']:.3g} USD/h a chip"
-    changes = reference.get("changes")
-    if not changes or not changes["parameters"]:
-        return said
-    listed = changes["parameters"]
-    names = ", ".join(
-        f"{each['path']} {_shown(problem, each['path'], each['from'])} to "
-        f"{_shown(problem, each['path'], each['to'])}"
-        for each in listed
-    )
-    number = "this change reaches" if len(listed) == 1 else f"these {len(listed)} changes reach"
-    return f"{said}; {number} design {changes['point']} of it: {names}"
-
-
-def _shown(problem: Mapping[str, Any], path: str, value: Any) -> str:
-    parameter = next(p for p in problem["parameters"] if p["path"] == path)
-    if isinstance(value, (int, float)):
-        unit = parameter["unit"]
-        return in_unit(value, unit) + (f" {unit}" if unit not in ("", "1") else "")
-    return str(value)
-
-
-def _reference(letter: str, reference: Document) -> Text:
-    said = f"{letter} {reference['name']}: {_rules_kept(reference)}"
-    return Text(said, style="red" if reference["violated"] else "")
-
-
-def _rules_kept(reference: Document) -> str:
-    margins = reference["margins"]
-    broken = [f"{name} ({percent(margins[name])})" for name in reference["violated"]]
-    return f"infeasible, breaks {', '.join(broken)}" if broken else "keeps all rules"
-
-
-def reference_text(problem: Mapping[str, Any], reference: Document) -> str:
-    """Which rules a reference breaks, how far inside the front it stands, what leads there."""
-    return "; ".join(t for t in (_rules_kept(reference), _inside(problem, reference)) if t)
 
 
 def certificate_text(certificate: Mapping[str, Any]) -> str:
@@ -270,10 +234,12 @@ def certificate_text(certificate: Mapping[str, Any]) -> str:
     pruned = certificate["pruned"]
     decided = certificate["distinct"] + sum(pruned.values())
     part = "all" if decided >= space else percent(decided / space)
+    pairs = certificate.get("pairs")
+    points = f" at {pairs:,} operating points" if pairs else ""
     rules = ", ".join(f"{number:,} by {rule}" for rule, number in pruned.items())
     before = f"{sum(pruned.values()):,} pruned before ({rules}), " if pruned else ""
     return (
-        f"{evaluated:,} designs evaluated, {certificate['distinct']:,} distinct, "
+        f"{evaluated:,} designs evaluated{points}, {certificate['distinct']:,} distinct, "
         f"{before}{part} of {space:,}; method {certificate.get('method', '-')}, "
         f"seed {certificate.get('seed', '-')}, hash {certificate['hash']}"
     )

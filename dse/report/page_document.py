@@ -25,7 +25,8 @@ from dse.report.figures import (
     metric_seen,
     metric_unit,
 )
-from dse.report.front import certificate_text, reference_text, short_names
+from dse.report.front import certificate_text, short_names
+from dse.report.references import reference_text
 from dse.search.front import hypervolume, non_dominated, normalise
 from dse.search.record import RunData
 from dse.search.result import front_document

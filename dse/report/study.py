@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from rich.text import Text
@@ -10,8 +9,10 @@ from rich.text import Text
 from dse.report.evaluation import precision_text, precisions
 from dse.report.spec import leaf_document
 from dse.report.terminal import Column, heading, note, table
+from dse.search.parameters import searched
+from dse.search.space import space_size
 from dse.spec.fields import Branch, Leaf
-from dse.spec.metrics import METRICS
+from dse.spec.metrics import EVERY, METRICS
 from dse.spec.space import leaf_at, parameters
 from dse.spec.system import System
 
@@ -27,11 +28,12 @@ def study_document(study: Any) -> Document:
         "doc": study.doc,
         "file": study.file,
         "leaves": leaves,
-        "derived": {"space": math.prod(len(leaf["value"]) for leaf in leaves)},
+        "derived": {"space": space_size(searched(study.system))},
         "system": study.system.name,
         "references": [system.name for system in study.references],
         "price_basis": study.price_basis,
         "objectives": dict(study.objectives),
+        "operate": study.operate,
         "workloads": [
             {
                 "model": task.model.name,
@@ -79,6 +81,7 @@ def study_view(document: Document) -> list[Any]:
         ),
         heading("Objectives"),
         *(Text(f"{sense} {name}: {METRICS[name].doc}") for name, sense in goals.items()),
+        Text(_operated(document)),
         heading("Workloads"),
         *(_workload(each) for each in document["workloads"]),
         heading("Limits"),
@@ -94,6 +97,12 @@ def study_view(document: Document) -> list[Any]:
             f"method {search['method']}, budget {search['budget']:,} designs, seed {search['seed']}"
         ),
     ]
+
+
+def _operated(document: Document) -> str:
+    if document["operate"] == EVERY:
+        return "every operating point that no other dominates"
+    return f"designs operate at their best {document['operate']}"
 
 
 def _workload(each: Document) -> Text:

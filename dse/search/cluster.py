@@ -33,19 +33,20 @@ PATIENCE = 60.0
 Shares = tuple[tuple[int, ...], ...]
 """The processors of each worker of this machine."""
 
-_LOCAL = re.compile(r"local:([1-9][0-9]{0,3})")
+_LOCAL = re.compile(r"local:([1-9][0-9]{0,3})(?:x([1-9][0-9]{0,3}))?")
 _REMOTE = re.compile(r"(tcp|tls)://\S+:[0-9]+")
 
 
 def prepared(problem: Problem, address: str, *, prune: bool = True) -> Source:
     """What sweeps the chunks of `problem` at `address`, once it is asked for the first of them.
 
-    `local:N` starts N workers of one thread on this machine, each on its share of the processors,
-    and ends them with the sweep; `tcp://HOST:PORT` (or tls://) uses the scheduler that runs there.
+    `local:N` starts N workers on this machine, each bound to its share of the processors, or to C
+    of them with `local:NxC`, and ends them with the sweep; `tcp://HOST:PORT` (or tls://) uses the
+    scheduler that runs there.
     UsageError for another address, or where Dask is not installed.
     """
     if not (_LOCAL.fullmatch(address) or _REMOTE.fullmatch(address)):
-        raise UsageError(f"--cluster {address!r} is neither local:N nor tcp://HOST:PORT")
+        raise UsageError(f"--cluster {address!r} is neither local:N, local:NxC nor tcp://HOST:PORT")
     try:
         import distributed  # noqa: F401
     except ImportError:
@@ -107,7 +108,7 @@ def _client(address: str) -> Iterator[tuple[Any, Shares]]:
         shares: Shares = ()
         target: Any = address
         if local:
-            shares = _shares(int(local[1]))
+            shares = _shares(int(local[1]), int(local[2] or 0))
             target = stack.enter_context(_local_cluster(int(local[1])))
         client = stack.enter_context(
             distributed.Client(target, timeout=PATIENCE, set_as_default=False)
@@ -164,10 +165,14 @@ def _opened(payload: bytes) -> tuple[Problem, Space]:
     return problem, Space(problem.parameters)
 
 
-def _shares(workers: int) -> Shares:
-    """The processors of each of some workers; where there are fewer, workers share one."""
+def _shares(workers: int, each: int = 0) -> Shares:
+    """The processors of each of some workers, `each` at most (0: all are shared out).
+
+    Where there are fewer, workers share one.
+    """
     cores = sorted(os.sched_getaffinity(0))
-    return tuple(tuple(cores[i::workers]) or (cores[i % len(cores)],) for i in range(workers))
+    shares = [tuple(cores[i::workers]) or (cores[i % len(cores)],) for i in range(workers)]
+    return tuple(share[: each or None] for share in shares)
 
 
 @lru_cache(maxsize=1)

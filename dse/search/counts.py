@@ -15,13 +15,15 @@ class Counts:
 
     `pruned` counts, by the first rule that ruled them out, designs that were not evaluated.
     `broken` counts the designs, pruned ones included, that are known to break each rule: one that
-    was pruned may break more.
+    was pruned may break more. `pairs` counts designs with each of their legal mappings, where all
+    of them were kept apart.
     """
 
     evaluated: int = 0
     feasible: int = 0
     pruned: Mapping[str, int] = attrs.field(factory=dict)
     broken: Mapping[str, int] = attrs.field(factory=dict)
+    pairs: int = 0
 
     @property
     def ruled_out(self) -> int:
@@ -39,6 +41,7 @@ class Counts:
             feasible=self.feasible + other.feasible,
             pruned=_sum(self.pruned, other.pruned),
             broken=_sum(self.broken, other.broken),
+            pairs=self.pairs + other.pairs,
         )
 
     @classmethod
@@ -49,8 +52,15 @@ class Counts:
             feasible=int(data["feasible"]),
             pruned={str(rule): int(count) for rule, count in data["pruned"].items()},
             broken={str(rule): int(count) for rule, count in data["broken"].items()},
+            pairs=int(data.get("pairs", 0)),
         )
-        numbers = (made.evaluated, made.feasible, *made.pruned.values(), *made.broken.values())
+        numbers = (
+            made.evaluated,
+            made.feasible,
+            made.pairs,
+            *made.pruned.values(),
+            *made.broken.values(),
+        )
         if min(numbers) < 0 or made.feasible > made.evaluated:
             raise ValueError("its counts contradict each other")
         return made

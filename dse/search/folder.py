@@ -18,8 +18,11 @@ from dse.errors import Finding, RunError
 
 FORMAT = "dse-run"
 VERSION = 1
-SETTINGS, BATCHES, LOCK, PARTIAL = "run.json", "batches.jsonl", "lock", "run.json.partial"
-LEFTOVERS = frozenset({LOCK, PARTIAL})
+SETTINGS, BATCHES, LOCK = "run.json", "batches.jsonl", "lock"
+COMPARED = "references.json"
+"""How the run's references come to its front; what is missing there is found anew."""
+
+LEFTOVERS = frozenset({LOCK, f"{SETTINGS}.partial"})
 """What a run leaves behind that died before it wrote its settings."""
 
 ELSEWHERE = "name another folder with -o"
@@ -57,8 +60,13 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """Replaces `run.json` as a whole; raises RunError if it cannot be written."""
-    path, partial = folder / SETTINGS, folder / PARTIAL
-    text = json.dumps(settings, indent=2, allow_nan=False) + "\n"
+    write_json(folder, SETTINGS, settings)
+
+
+def write_json(folder: Path, name: str, data: Mapping[str, Any]) -> None:
+    """Replaces a file of the run as a whole; raises RunError if it cannot be written."""
+    path, partial = folder / name, folder / f"{name}.partial"
+    text = json.dumps(data, indent=2, allow_nan=False) + "\n"
     try:
         with partial.open("w", encoding="utf-8") as stream:
             stream.write(text)
@@ -67,7 +75,7 @@ def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
         partial.replace(path)
         synchronise(folder)
     except OSError as error:
-        refuse("cannot write the run's settings", path, error)
+        refuse(f"cannot write {name} of the run", path, error)
 
 
 def synchronise(folder: Path) -> None:

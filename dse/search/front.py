@@ -132,6 +132,41 @@ def knee(values: np.ndarray) -> int | None:
     return best if depth[best] > 1e-9 else None
 
 
+FINEST = 1 << 12
+"""Boxes along an objective at most: finer ones tell nothing apart that a reader would."""
+
+
+def thinned(values: np.ndarray, number: int) -> np.ndarray:
+    """At most `number` rows of a front [n, k] that stand for all of it, as sorted indices.
+
+    Objectives are cut into equal boxes on their logarithmic scale (see `normalise`), as fine as
+    leaves no more than `number` that no better box dominates; of each the row nearest to its best
+    corner stays. That is an approximation of the front to within a box (Laumanns et al., Evol.
+    Comp. 10, 2002). The best row in each objective and the knee stay whatever their box.
+    """
+    if len(values) <= number:
+        return np.arange(len(values))
+    scaled, bend = normalise(values), knee(values)
+    always = [*scaled.argmin(axis=0).tolist(), *([] if bend is None else [bend])]
+    coarse, fine = 1, FINEST
+    kept = np.array(list(dict.fromkeys(always))[:number])
+    while coarse <= fine:
+        middle = (coarse + fine) // 2
+        tried = np.union1d(_boxes(scaled, middle), always)
+        if len(tried) <= number:
+            kept, coarse = tried, middle + 1
+        else:
+            fine = middle - 1
+    return np.sort(kept)
+
+
+def _boxes(scaled: np.ndarray, number: int) -> np.ndarray:
+    """One row of each box, of `number` along an objective, that no other box dominates."""
+    order = np.argsort(scaled.sum(axis=1), kind="stable")
+    boxes = np.floor(scaled[order] * number)
+    return np.asarray(order[non_dominated(-boxes)])
+
+
 def distance(values: np.ndarray, one: np.ndarray) -> float:
     """How far `one` [k] stands inside a front [n, k], as a share: 0.07 is 7 % inside.
 

@@ -103,6 +103,11 @@ class GoalProblem:
     goal: Goal
     prefer: str = CHEAPEST
 
+    def __attrs_post_init__(self) -> None:
+        if self.base.every_point:
+            message = 'operate = "all" asks for every operating point, a goal for one design'
+            raise UsageError(f"{message}; operate by one metric")
+
     @property
     def name(self) -> str:
         return f"{self.base.name}: {self.prefer} with {self.goal.text}"

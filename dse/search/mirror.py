@@ -13,6 +13,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,12 +31,13 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from dse.errors import DseError
-from dse.search.breed import DIRECTIONS, quiet
+from dse.search.breed import DIRECTIONS, finished, quiet
 from dse.search.journal import Journal
 from dse.search.log import Batch, read_batches
 from dse.search.protocol import Evaluations, Parameter
 from dse.search.record import RunData
 from dse.search.storage import database, run_name, shown, translated
+from dse.search.storage import turn as storage_turn
 from dse.search.tables import Tables
 
 JOURNAL = "optuna.log"
@@ -87,14 +89,15 @@ class Mirror:
         self._waiting: list[tuple[int, Batch]] = []
         self.given = 0
         self.written = store.size(study)
+        self._doubted = self.written > 0
 
     def add(self, batch: Batch) -> None:
         """Takes the next batch of the log; writes when there are enough."""
         end = self.given + len(batch.levels)
         if end > self.written:
             self._waiting.append((self.given, batch))
-        elif end == self.written and len(batch.levels):
-            self._check(batch)
+        elif len(batch.levels) and (end == self.written or self._doubted):
+            self._check(batch, end - 1)
         self.given = end
         if end - self.written >= CHUNK:
             self.flush(wait=False)
@@ -106,7 +109,9 @@ class Mirror:
         with self._turn(wait) as ours:
             if not ours:
                 return
-            self.written = self._store.size(self.study)
+            known, self.written = self.written, self._store.size(self.study)
+            if self.written > known:
+                self._check_added()
             if missing := list(self._missing()):
                 self._store.add(self.study, missing)
             self.written = self._store.size(self.study)
@@ -121,12 +126,12 @@ class Mirror:
         found = batch.evaluations
         params, distributions = self._params(batch, row)
         violations = (-found.margins[row]).tolist()
-        return optuna.trial.create_trial(
+        return finished(
             params=params,
             distributions=distributions,
             values=found.objectives[row].tolist(),
             constraints=dict(zip(self._rules, violations, strict=True)),
-            user_attrs={
+            attributes={
                 **{name: _json(float(values[row])) for name, values in found.metrics.items()},
                 "mapping": found.mapping[row],
                 "generation": batch.generation,
@@ -142,13 +147,21 @@ class Mirror:
                 distributions[parameter.path] = self._distributions[index]
         return params, distributions
 
-    def _check(self, batch: Batch) -> None:
-        """Raises ValueError unless the last trial of the study is the last design of the batch."""
-        wanted = self._params(batch, len(batch.levels) - 1)[0]
-        storage, number = self.study._storage, self.written - 1
+    def _check_added(self) -> None:
+        """What another process added to the study must be what is waiting here."""
+        for start, batch in self._waiting:
+            last = min(self.written, start + len(batch.levels)) - 1
+            if last >= start:
+                self._check(batch, last, row=last - start)
+
+    def _check(self, batch: Batch, number: int, row: int = -1) -> None:
+        """Raises ValueError unless trial `number` of the study is that design of the batch."""
+        self._doubted = False
+        storage = self.study._storage
         trial = storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+        wanted = self._params(batch, range(len(batch.levels))[row])[0]
         if storage.get_trial(trial).params != wanted:
-            raise ValueError(f"trial {self.written - 1} is not that design of this run")
+            raise ValueError(f"trial {number} is not that design of this run")
 
 
 @contextmanager
@@ -173,7 +186,7 @@ def mirrored(
                 mirror = _local(folder, settings, parameters)
             else:
                 # one process at a time makes tables
-                with (ours := turn or _alone)(True):
+                with (ours := turn or partial(storage_turn, url))(True):
                     storage = stack.enter_context(database(url))
                     study = _study(storage, settings)
                 mirror = Mirror(

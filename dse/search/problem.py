@@ -19,18 +19,19 @@ import dse
 from dse.errors import SpecError
 from dse.model.disaggregation import Disaggregated, disaggregate, sides
 from dse.model.evaluator import Evaluation, Question, evaluate
+from dse.model.pairs import Block
 from dse.model.programs import source_hash
 from dse.model.pytree import lower, stack
 from dse.model.screen import MEMORY, screen
 from dse.search.mix import mixed
-from dse.search.protocol import Evaluations, Parameter
+from dse.search.pairs import front_of_pairs
+from dse.search.parameters import described, nearest_level, searched
+from dse.search.protocol import Evaluations, Parameter, Points
 from dse.search.space import space_size
-from dse.spec.fields import Leaf
-from dse.spec.metrics import LATENCIES
-from dse.spec.space import Need, bind, current, fixed, leaf_at, look_up, needs, parameters
+from dse.spec.metrics import EVERY, LATENCIES, METRICS
+from dse.spec.space import bind, fixed, look_up
 from dse.spec.study import Constraint, Study, Task
 from dse.spec.system import System
-from dse.spec.values import Free
 
 if TYPE_CHECKING:
     from dse.search.relaxation import StudyRelaxation
@@ -57,40 +58,7 @@ class StudyProblem:
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """The free leaves; numbers and counts are ordered, specs and words are not."""
-        system = self.study.system
-        asked, free = needs(system), parameters(system)
-        plain = [self._parameter(path, value) for path, value in free.items() if not value.when]
-        made = {parameter.path: parameter for parameter in plain}
-        # in the order in which conditions rest on each other; what never is free is left out
-        for path in asked:
-            group = self._needs(asked[path], list(made.values()))
-            if group is not None:
-                levels = (*free[path].levels(), free[path].otherwise)
-                bare = self._parameter(path, free[path])
-                made[path] = attrs.evolve(bare, levels=levels, needs=group) if group else bare
-        return tuple(made.values())
-
-    def _parameter(self, path: str, value: Free) -> Parameter:
-        leaf = leaf_at(System, path)
-        ordered = isinstance(leaf, Leaf) and leaf.numeric
-        return Parameter(path=path, levels=value.levels(), ordered=ordered)
-
-    def _needs(
-        self, group: Sequence[Need], above: Sequence[Parameter]
-    ) -> tuple[tuple[int, frozenset[int]], ...] | None:
-        """Conditions on searched parameters by level; None where another never holds."""
-        found: list[tuple[int, frozenset[int]]] = []
-        for need in group:
-            index = _over(need.path, above)
-            if index is None:
-                if not need.met(current(self.study.system, need.path)):
-                    return None
-                continue
-            path = above[index].path
-            systems = (bind(self.study.system, {path: level}) for level in above[index].levels)
-            met = (need.met(current(system, need.path)) for system in systems)
-            found.append((index, frozenset(i for i, holds in enumerate(met) if holds)))
-        return tuple(found)
+        return searched(self.study.system)
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -121,15 +89,33 @@ class StudyProblem:
 
     def evaluate(self, levels: np.ndarray) -> Evaluations:
         """Evaluations of [n, p] level indices."""
-        found = self._evaluate(self._stacked(levels))
+        return self.evaluations(self._evaluate(self._stacked(levels)), len(levels))
+
+    def evaluations(self, found: list[Found], number: int) -> Evaluations:
+        """What `number` designs attain, from what each workload gives."""
         metrics = self.mix(found)
         margins = self.least_margins(found)
         return Evaluations(
             objectives=np.stack([metrics[name] for name in self.objectives], axis=1),
             margins=np.stack(list(margins.values()), axis=1),
             metrics=metrics,
-            mapping=_Mappings(self, found, len(levels)),
+            mapping=_Mappings(self, found, number),
         )
+
+    @property
+    def every_point(self) -> bool:
+        """Whether all operating points that none dominates are asked for."""
+        return self.study.operate == EVERY
+
+    def operating_points(self, levels: np.ndarray) -> Points:
+        """Those of [n, p] level indices."""
+        return front_of_pairs(self, self._stacked(levels), self.questions[0])
+
+    def limited(self, block: Block) -> dict[str, np.ndarray]:
+        """Margins [n, m] by rule of all pairs of a block; the study's own limits last."""
+        own = [limit for limit in self.study.constraints if limit.name not in LATENCIES]
+        limits = {limit.text: _room(limit, block.metrics[limit.metric]) for limit in own}
+        return {**block.margins, **limits}
 
     def screen(self, levels: np.ndarray) -> dict[str, np.ndarray]:
         """Margins [n], by rule, that [n, p] level indices have whatever the operating point.
@@ -168,8 +154,9 @@ class StudyProblem:
             "facility": study.facility.name,
             "workloads": [_task(task) for task in study.tasks],
             "space": self.size,
-            "parameters": [_parameter(p) for p in self.parameters],
+            "parameters": [described(p) for p in self.parameters],
             "objectives": dict(study.objectives),
+            "operate": study.operate,
             "constraints": [constraint.text for constraint in study.constraints],
             "rules": list(self.rules),
             "references": self.evaluate_references(),
@@ -180,6 +167,17 @@ class StudyProblem:
     def size(self) -> int:
         """Designs of the space."""
         return space_size(self.parameters)
+
+    def judged(self, systems: Sequence[System], price: float = 1.0) -> Evaluations:
+        """What systems attain, of the space or not, paid at `price` times their price."""
+        lowered = stack([lower(fixed(system)) for system in systems])
+        return self.evaluations(self._evaluate(lowered, price), len(systems))
+
+    def price_of(self, system: System) -> float:
+        """What a system is paid at, USD for each of its chips."""
+        found = self._evaluate(stack([lower(fixed(system))]))[0]
+        alone = found.read if isinstance(found, Disaggregated) else found
+        return float(np.asarray(alone.result.design.price.total)[0]) / system.chips
 
     def evaluate_references(self) -> list[dict[str, Any]]:
         """Each reference at its best operating point, with the rules that it breaks."""
@@ -209,7 +207,7 @@ class StudyProblem:
     def initial(self) -> np.ndarray:
         """[m, p] level indices of the designs of the space that are nearest to the references."""
         rows = [
-            [_nearest(p, look_up(system, p.path)) for p in self.parameters]
+            [nearest_level(p, look_up(system, p.path)) for p in self.parameters]
             for system in self.references
         ]
         return np.asarray(rows, np.int64).reshape(-1, len(self.parameters))
@@ -241,7 +239,7 @@ class StudyProblem:
     def questions(self) -> tuple[Question, ...]:
         """What designs are asked by each workload, latency limits of the study included."""
         study = self.study
-        first, sense = next(iter(study.objectives.items()))
+        chosen = study.operate if study.operate != EVERY else self.objectives[0]
         return tuple(
             Question(
                 model=task.model,
@@ -249,8 +247,8 @@ class StudyProblem:
                 software=study.software,
                 facility=study.facility,
                 price_basis=study.price_basis,
-                objective=first,
-                sense=sense,
+                objective=chosen,
+                sense=study.objectives.get(chosen, METRICS[chosen].better),
             )
             for task in study.tasks
         )
@@ -278,8 +276,9 @@ class StudyProblem:
         structure = jax.tree.structure(lower(fixed(self.study.system)))
         return jax.tree.unflatten(structure, columns)
 
-    def _evaluate(self, systems: System) -> list[Found]:
-        each = zip(self.study.tasks, self.questions, self._answers, strict=True)
+    def _evaluate(self, systems: System, price: float = 1.0) -> list[Found]:
+        questions = [attrs.evolve(question, price=price) for question in self.questions]
+        each = zip(self.study.tasks, questions, self._answers, strict=True)
         return [
             disaggregate(systems, question, answer) if task.decoder else evaluate(systems, question)
             for task, question, answer in each
@@ -362,24 +361,7 @@ def _room(constraint: Constraint, values: np.ndarray) -> np.ndarray:
 
 
 def _point(found: Evaluation, index: int) -> dict[str, Any]:
-    return found.mapping(index) | {"batch": int(found.metrics["batch"][index])}
-
-
-def _over(path: str, parameters: Sequence[Parameter]) -> int | None:
-    """The parameter that says what stands at a path: at it, or a spec around it."""
-    for index, parameter in enumerate(parameters):
-        if path == parameter.path or path.startswith(f"{parameter.path}."):
-            return index
-    return None
-
-
-def _nearest(parameter: Parameter, value: Any) -> int:
-    """The level nearest to a value; of names the same one, else the first."""
-    if parameter.ordered:
-        return int(np.argmin([abs(level - value) for level in parameter.levels]))
-    names = [getattr(level, "name", level) for level in parameter.levels]
-    wanted = getattr(value, "name", value)
-    return names.index(wanted) if wanted in names else 0
+    return found.mapping(index) | {"batch": int(np.asarray(found.result.metrics["batch"])[index])}
 
 
 def _label(task: Task, tasks: Sequence[Task]) -> str:
@@ -413,12 +395,3 @@ def _task(task: Task) -> dict[str, Any]:
             for name in ("weights", "key_values", "activations", "communication")
         },
     }
-
-
-def _parameter(parameter: Parameter) -> dict[str, Any]:
-    leaf = leaf_at(System, parameter.path)
-    plain = [getattr(level, "name", level) for level in parameter.levels]
-    numeric = isinstance(leaf, Leaf) and leaf.numeric
-    shown = [leaf.show(v) if numeric else str(v) for v in plain]  # type: ignore[union-attr]
-    unit = leaf.unit if isinstance(leaf, Leaf) else ""
-    return {"path": parameter.path, "unit": unit, "values": plain, "levels": shown}

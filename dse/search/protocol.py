@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import attrs
 import numpy as np
 
+from dse.search.counts import Counts
+
 
 @attrs.frozen(kw_only=True)
 class Parameter:
@@ -59,12 +61,28 @@ class Evaluations:
         )
 
 
+@attrs.frozen(kw_only=True, eq=False)
+class Points:
+    """The feasible operating points of n designs that no other of them dominates.
+
+    `designs` [m] are indices of the n, each as often as it has such points; `evaluations` are of
+    the m points, None where there is none; `counts` tell of all n designs.
+    """
+
+    designs: np.ndarray
+    evaluations: Evaluations | None
+    counts: Counts
+
+
 class Problem(Protocol):
     """A finite mixed space with objectives and rules; `evaluate` must be deterministic.
 
     A problem may have a method `screen`, which takes [n, p] level indices and gives, by rule, the
     margins [n] that it can tell far more cheaply than `evaluate`: where one is negative, the
     rule's margin is negative in the evaluation as well.
+
+    One whose designs have many operating points may have `every_point`, True where all that none
+    dominates are asked for, and then `operating_points`, from [n, p] level indices to Points.
     """
 
     @property

@@ -5,6 +5,7 @@ The run may still be going on, in this process or another: nothing is locked and
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 
 from dse.errors import RunError
 from dse.search.counts import Counts
-from dse.search.folder import SETTINGS, fail, read_settings
+from dse.search.folder import COMPARED, SETTINGS, fail, read_settings
 from dse.search.front import non_dominated, to_maximise
 from dse.search.log import read_batches
 
@@ -34,6 +35,7 @@ class RunData:
 
     `settings` is what `run.json` holds; `problem` in it is what `Problem.describe` gave. `levels`
     [n, p], `objectives` [n, k] in their own senses, `margins` [n, c], each of `metrics` [n].
+    `compared` holds, by name, how the references come to the front, if that was found.
     """
 
     folder: Path
@@ -44,6 +46,11 @@ class RunData:
     metrics: dict[str, np.ndarray]
     mapping: list[dict[str, Any]]
     counts: Counts
+    compared: dict[str, Any] = attrs.field(factory=dict)
+
+    def with_compared(self, compared: dict[str, Any]) -> RunData:
+        """The same run with how its references come to the front."""
+        return attrs.evolve(self, compared=compared)
 
     @property
     def swept(self) -> bool:
@@ -109,9 +116,19 @@ def load(folder: Path | str) -> RunData:
             metrics={name: np.concatenate([f.metrics[name] for f in found]) for name in names},
             mapping=[one for f in found for one in f.mapping],
             counts=counts,
+            compared=_compared(place, sum(len(batch.levels) for batch in batches)),
         )
     except (KeyError, ValueError) as error:
         raise RunError(f"{place}: the batches of this run do not fit together: {error}") from error
+
+
+def _compared(folder: Path, rows: int) -> dict[str, Any]:
+    """What is known of the references; nothing if it is of another front or cannot be read."""
+    try:
+        data = json.loads((folder / COMPARED).read_bytes())
+        return dict(data["references"]) if data["rows"] == rows else {}
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return {}
 
 
 def _stacked(tables: Sequence[np.ndarray], width: int, kind: type = float) -> np.ndarray:

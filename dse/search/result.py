@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dse.search.front import distance, joining_price, knee, reached_by, to_maximise
-from dse.search.run import RunData
+from dse.search.record import RunData
 from dse.spec.metrics import METRICS, meaningful
 
 PRICED = ("tokens_per_usd", "usd_per_mtok", "usd_per_chip_hour", "usd_per_gw", "training_usd")
@@ -23,7 +23,9 @@ def front_document(data: RunData) -> dict[str, Any]:
     the front bends most has `knee`. A reference has its `distance` inside the front (a share, None
     where it has none) and, if a point is at least as good throughout, the `changes` that lead to
     the nearest such `point`. `joins_at` is the price (dollars an hour of a chip, all costs in
-    proportion) at which it joins the front.
+    proportion: so what it earns is in proportion to its inverse, at the same operating point) at
+    which it joins the front. What a run found out by the model comes on top: see
+    `dse.search.approach.approaches`.
     """
     problem = data.problem
     order = np.argsort(-data.values[data.front, 0], kind="stable")
@@ -43,6 +45,9 @@ def front_document(data: RunData) -> dict[str, Any]:
             "feasible": data.counts.feasible,
             "pruned": dict(data.counts.pruned),
             "complete": data.distinct + data.counts.ruled_out >= problem["space"],
+            # runs of an earlier dse do not say
+            "operate": problem.get("operate", ""),
+            "pairs": data.counts.pairs,
             "hash": data.settings["fingerprint"],
             "method": data.settings["method"],
             "seed": data.settings["seed"],
@@ -88,6 +93,7 @@ def _reference(
     values: np.ndarray,
 ) -> dict[str, Any]:
     made = {**reference, "metrics": written(data.problem, reference["metrics"])}
+    made |= data.compared.get(reference["name"], {})
     found = np.array([[reference["metrics"][name] for name in data.settings["objectives"]]], float)
     one = to_maximise(found, data.settings["senses"])[0]
     inside = distance(values, one)

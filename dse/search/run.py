@@ -70,6 +70,9 @@ def run(
     """
     check_method(method)
     _check_options(budget, seed, batch_size)
+    if method != "exact" and getattr(problem, "every_point", False):
+        message = f'operate = "all" asks for an exact front, and the method is {method!r}'
+        raise UsageError(f"{message}; give --method exact, or operate by one metric")
     attached = attached or Attachment()
     source = _source(problem, method, cluster, prune=prune)
     if method == "exact":

@@ -22,7 +22,8 @@ class Progress:
 
     `batch` counts from 0. `evaluated` and `feasible_share` count the whole run, resumed designs
     included, and those that an exact run ruled out before it evaluated them (`pruned`);
-    `designs_per_s` and `seconds_left` go by this process. `hypervolume` is measured against the
+    `designs_per_s` and `seconds_left` go by this process, without its first batch, which compiles,
+    once there is another. `hypervolume` is measured against the
     ideal and nadir of the front as it stands, so it may fall when the front grows; it is nan for
     more than four objectives, where it would cost more than the search.
     """
@@ -44,7 +45,8 @@ class RunResult:
 
     `front` are the indices, into the rows that `load` reads, of the feasible non-dominated
     designs; `feasible` and `pruned` (ruled out by an exact run before evaluation) are counts.
-    `complete`: the budget or the space is used up; `exhausted`: the space is.
+    `complete`: the budget or the space is used up; `exhausted`: the space is. `designs_per_s` is
+    that of the last Progress, 0 where there was none.
     """
 
     folder: Path
@@ -59,6 +61,7 @@ class RunResult:
     complete: bool
     exhausted: bool
     pruned: int = 0
+    designs_per_s: float = 0.0
 
 
 class Standing:
@@ -79,8 +82,8 @@ class Standing:
     def begin(self, budget: int) -> None:
         """Starts the clock, once the log has been replayed."""
         self.budget = budget
-        self.replayed = self.counts.decided
-        self.started = time.perf_counter()
+        self.rate = 0.0
+        self._marks = [(time.perf_counter(), self.counts.decided)]
 
     @property
     def missing(self) -> int:
@@ -112,9 +115,11 @@ class Standing:
 
     def progress(self) -> Progress:
         """After a batch."""
-        elapsed = max(time.perf_counter() - self.started, 1e-9)
-        decided = self.counts.decided
-        rate = (decided - self.replayed) / elapsed
+        decided, now = self.counts.decided, time.perf_counter()
+        start, before = self._marks[-1]
+        self.rate = rate = (decided - before) / max(now - start, 1e-9)
+        if len(self._marks) == 1:
+            self._marks.append((now, decided))
         return Progress(
             batch=self.batches - 1,
             evaluated=decided,
@@ -142,6 +147,7 @@ class Standing:
             complete=self.missing <= 0,
             exhausted=self.counts.decided >= self.space,
             pruned=self.counts.ruled_out,
+            designs_per_s=self.rate,
         )
 
 

@@ -6,6 +6,7 @@ This module imports Optuna: import it lazily.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,29 @@ def database(url: str) -> Iterator[RDBStorage]:
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+@contextmanager
+def turn(url: str, wait: bool) -> Iterator[bool]:
+    """The turn to write to an SQLite file; whether it is ours, which other storages see to.
+
+    SQLite orders statements; who counts trials and then adds some must not be disturbed between.
+    The lock is on a file beside: SQLite's own are lost when anybody closes the database's file.
+    """
+    found = parsed(url)
+    if found.get_backend_name() != "sqlite" or found.database in (None, "", ":memory:"):
+        yield True
+        return
+    descriptor = os.open(f"{found.database}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        ours = True
+    except BlockingIOError:
+        ours = False
+    try:
+        yield ours
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from dse.search.check import checked
 from dse.search.counts import Counts
 from dse.search.front import non_dominated, to_maximise
 from dse.search.log import Batch
-from dse.search.protocol import Evaluations, Problem
+from dse.search.protocol import Evaluations, Points, Problem
 from dse.search.space import Space
 from dse.search.standing import Standing
 
@@ -54,18 +54,17 @@ def sweep_chunk(
     screened = _screened(problem, levels) if prune else {}
     pruned, left = _pruned(screened, len(levels))
     rows = levels[left]
-    found = checked(problem, rows, problem.evaluate(rows)) if len(rows) else None
     broken = {rule: int(np.sum(values[~left] < 0.0)) for rule, values in screened.items()}
     counts = Counts(pruned=pruned, broken={rule: n for rule, n in broken.items() if n})
-    if found is not None:
-        counts += _counted(problem, found)
-    if found is not None and counts.feasible:
-        values = to_maximise(found.objectives, problem.senses)
-        kept = np.flatnonzero(non_dominated(values, found.feasible))
-        rows, found = rows[kept], found.rows(kept)
-    else:
+    found: Evaluations | None = None
+    if len(rows):
+        swept = _swept(problem, rows)
+        counts += swept.counts
+        rows, found = rows[swept.designs], swept.evaluations
+    if not counts.feasible:
         violated = -sum((np.minimum(m, 0.0) for m in screened.values()), np.zeros(len(levels)))
         rows, found = _nearest(problem, rows, found, levels[~left], violated[~left])
+    assert found is not None, "a chunk has at least one design"
     return Batch(
         number=number, generation=number, parents=(), levels=rows, evaluations=found, counts=counts
     )
@@ -89,6 +88,29 @@ def _pruned(screened: dict[str, np.ndarray], number: int) -> tuple[dict[str, int
     return pruned, left
 
 
+def _swept(problem: Problem, rows: np.ndarray) -> Points:
+    """The front of [n, p] designs: of their best operating points, or of all where those count.
+
+    Where no design is feasible it is the least violating one.
+    """
+    counts: Counts | None = None
+    found: Evaluations | None = None
+    if getattr(problem, "every_point", False):
+        points: Points = problem.operating_points(rows)  # type: ignore[attr-defined]
+        counts, designs, found = points.counts, points.designs, points.evaluations
+    if found is None:
+        designs, found = np.arange(len(rows)), problem.evaluate(rows)
+    found = checked(problem, rows[designs], found)
+    if counts is None:
+        counts = _counted(problem, found)
+    if counts.feasible:
+        values = to_maximise(found.objectives, problem.senses)
+        kept = np.flatnonzero(non_dominated(values, found.feasible))
+    else:
+        kept = np.argmin(violation(found), keepdims=True)
+    return Points(designs=designs[kept], evaluations=found.rows(kept), counts=counts)
+
+
 def _counted(problem: Problem, found: Evaluations) -> Counts:
     broken = np.sum(found.margins < 0.0, axis=0)
     return Counts(
@@ -109,19 +131,16 @@ def _nearest(
     found: Evaluations | None,
     pruned: np.ndarray,
     least: np.ndarray,
-) -> tuple[np.ndarray, Evaluations]:
-    """The least violating design; `least` [m] are bounds of what the pruned ones [m, p] violate."""
-    best = np.inf
-    if found is not None:
-        kept = np.argmin(violation(found), keepdims=True)
-        rows, found = rows[kept], found.rows(kept)
-        best = float(violation(found)[0])
+) -> tuple[np.ndarray, Evaluations | None]:
+    """The least violating design: that of `rows`, or the one of [m, p] pruned designs that
+    violates least what is known of them; `least` [m] are bounds of it.
+    """
+    best = np.inf if found is None else float(violation(found)[0])
     if len(pruned) and least.min() < best:
         other = pruned[np.argmin(least, keepdims=True)]
         full = checked(problem, other, problem.evaluate(other)).rows(np.zeros(1, dtype=int))
-        if found is None or violation(full)[0] < best:
+        if violation(full)[0] < best:
             return other, full
-    assert found is not None, "a chunk has at least one design"
     return rows, found
 
 

@@ -143,6 +143,24 @@ def meaningful(phases: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name, metric in METRICS.items() if asked & set(metric.phases))
 
 
+SELECTABLE = (
+    "tokens_per_usd",
+    "tokens_per_joule",
+    "tokens_per_s",
+    "tokens_per_s_per_chip",
+    "tokens_per_s_per_user",
+    "tpot_s",
+    "ttft_s",
+    "step_time_s",
+    "usd_per_mtok",
+    "gco2e_per_mtok",
+    "mfu",
+)
+"""Metrics by which an operator may choose among mappings; the others do not depend on them."""
+
+EVERY = "all"
+"""What `operate` says where no operating point is chosen: each that none dominates is kept."""
+
 CONSTRAINED: dict[str, str] = {
     "tpot": "tpot_s",
     "ttft": "ttft_s",

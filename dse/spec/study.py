@@ -25,7 +25,7 @@ from dse.spec.facility import PRICE_BASES, Facility
 from dse.spec.fields import Leaf, spec_path
 from dse.spec.lines import load_toml
 from dse.spec.load import build_laid, given, load, source_from
-from dse.spec.metrics import CONSTRAINED, LATENCIES, METRICS
+from dse.spec.metrics import CONSTRAINED, EVERY, LATENCIES, METRICS, SELECTABLE
 from dse.spec.raw import shown
 from dse.spec.space import parameters
 from dse.spec.system import System
@@ -34,8 +34,8 @@ from dse.spec.workload import LanguageModel, Software, Workload
 
 METHODS = ("hybrid", "gradient", "nsga2", "tpe", "qmc", "random", "exact")
 _KEYS = (
-    *("kind", "name", "doc", "system", "references", "price_basis", "objectives", "workloads"),
-    *("space", "constraints", "search", "software", "facility", "sources"),
+    *("kind", "name", "doc", "system", "references", "price_basis", "objectives", "operate"),
+    *("workloads", "space", "constraints", "search", "software", "facility", "sources"),
 )
 
 
@@ -67,7 +67,10 @@ class Constraint:
 
 @attrs.frozen(kw_only=True)
 class Study:
-    """A question, ready to be searched."""
+    """A question, ready to be searched.
+
+    `operate` is the metric in which the operator takes a design's best operating point, or EVERY.
+    """
 
     name: str
     doc: str
@@ -76,6 +79,7 @@ class Study:
     references: tuple[System, ...]
     price_basis: str
     objectives: Mapping[str, str]
+    operate: str
     tasks: tuple[Task, ...]
     constraints: tuple[Constraint, ...]
     software: Software
@@ -130,7 +134,8 @@ class _Reader:
         made = {
             "references": self._references(),
             "price_basis": self._word(("price_basis",), PRICE_BASES, data.get("price_basis")),
-            "objectives": self._objectives(),
+            "objectives": (objectives := self._objectives()),
+            "operate": self._operate(tasks, objectives),
             "constraints": self._constraints(),
             "software": self._named(Software, ("software",), data.get("software", "default")),
             "facility": self._named(Facility, ("facility",), data.get("facility", "hyperscale-us")),
@@ -289,6 +294,16 @@ class _Reader:
             elif sense not in ("max", "min"):
                 self._note(path, f"found {shown(sense)}", '"max" or "min"')
         return dict(raw)
+
+    def _operate(self, tasks: tuple[Task, ...], objectives: Mapping[str, str]) -> str:
+        """What an operator maximises: the first objective unless the study says otherwise."""
+        raw = self.document.data.get("operate")
+        if raw is None:
+            return next(iter(objectives), "")
+        if raw == EVERY and (len(tasks) > 1 or any(task.decoder for task in tasks)):
+            expected = "one workload that designs serve alone, or a metric"
+            self._note(("operate",), f'found "{EVERY}" for a mix of systems or workloads', expected)
+        return self._word(("operate",), (EVERY, *SELECTABLE), raw)
 
     def _constraints(self) -> tuple[Constraint, ...]:
         tasks = self.document.data.get("workloads")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from dse.spec.catalog import STUDY
 from dse.spec.facility import PRICE_BASES
-from dse.spec.metrics import CONSTRAINED, LATENCIES, METRICS, Metric
+from dse.spec.metrics import CONSTRAINED, EVERY, LATENCIES, METRICS, SELECTABLE, Metric
 from dse.spec.schema import Definitions, document_schema, paths_of, sources_schema
 from dse.spec.schema_leaf import Json, quantity_pattern
 from dse.spec.study import METHODS
@@ -39,6 +39,11 @@ def study_schema() -> Json:
                 "enum": list(PRICE_BASES),
             },
             "objectives": _objectives(),
+            "operate": {
+                "description": "the metric in which an operator takes a design's best operating "
+                "point (default: the first objective), or all: an exact front of every point",
+                "enum": [EVERY, *SELECTABLE],
+            },
             "workloads": _workloads(),
             "space": _space(),
             "constraints": _limits(
