@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -127,6 +130,79 @@ def test_the_table_holds_references_and_names_broken_rules(searched: Path) -> No
     assert "B gb200-nvl72: infeasible, breaks chip.cost <= 3000 USD" in text
     assert "o designs on the front" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_front_as_a_picture(searched: Path, tmp_path: Path) -> None:
+    """`--svg` writes a small standalone picture with units and the names of the references."""
+    run, file = str(searched / "runs" / "tiny"), tmp_path / "front.svg"
+    assert dse("front", run, "--svg", str(file)).exit_code == 0
+    text = file.read_text()
+    assert len(text) < 200_000
+    for words in ("tokens per usd, 1/USD", "tokens per joule, 1/J", "gb200-nvl72"):
+        assert words in text
+    assert dse("front", run, "--svg", str(file), "--csv").exit_code == 2
+
+
+def test_the_front_as_parquet_has_the_columns_of_the_csv(searched: Path, tmp_path: Path) -> None:
+    """Names, types and figures: booleans, whole numbers, numbers and texts as they are."""
+    duckdb = pytest.importorskip("duckdb")
+    run, file = str(searched / "runs" / "tiny"), tmp_path / "front.parquet"
+    assert dse("front", run, "--parquet", str(file)).exit_code == 0
+    header, *rows = csv.reader(io.StringIO(dse("front", run, "--csv").stdout))
+    with duckdb.connect() as connection:
+        table = connection.read_parquet(str(file))
+        types = dict(zip(table.columns, map(str, table.types), strict=True))
+        figures = table.select("tokens_per_usd").fetchall()
+    assert list(types) == header
+    assert types["name"] == "VARCHAR"
+    assert types["feasible"] == "BOOLEAN"
+    assert types["tokens_per_usd"] == "DOUBLE"
+    place = header.index("tokens_per_usd")
+    assert [value for (value,) in figures] == pytest.approx([float(row[place]) for row in rows])
+    missing = dse("front", run, "--parquet", str(tmp_path / "none" / "front.parquet"))
+    assert missing.exit_code == 1
+
+
+def test_a_run_as_a_page(searched: Path, tmp_path: Path) -> None:
+    """Written whole beside the run, or where it is told; the model's parts are left out at will."""
+    run, file = searched / "runs" / "tiny", tmp_path / "page.html"
+    assert dse("report", str(run), "--no-model", "-o", str(file)).exit_code == 0
+    text = file.read_text()
+    for words in ("tokens_per_usd", "gb200-nvl72", "Content-Security-Policy", "plotly.js v"):
+        assert words in text
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+    assert dse("report", str(run), "--no-model").exit_code == 0
+    assert (run / "report.html").exists()
+    (run / "report.html").unlink()
+    assert dse("report", str(tmp_path / "nowhere")).exit_code == 1
+    assert dse("report", str(run), "--watch", "-o", "-").exit_code == 2
+    missing = str(tmp_path / "none" / "page.html")
+    assert dse("report", str(run), "--no-model", "-o", missing).exit_code == 1
+
+
+@pytest.mark.slow
+def test_a_page_with_what_the_model_says(searched: Path, tmp_path: Path) -> None:
+    """Front and references in full, curves, rooflines, ranked inputs, by the study's own file."""
+    run, file = str(searched / "runs" / "tiny"), tmp_path / "page.html"
+    done = dse("report", run, "--study", str(searched / "tiny.toml"), "-o", str(file))
+    assert done.exit_code == 0
+    found = re.search(r'id="data">(.*?)</script>', file.read_text(), re.DOTALL)
+    assert found is not None
+    document = json.loads(found.group(1))
+    details = json.loads(zlib.decompress(base64.b64decode(document["details"])))
+    assert {str(number) for number in document["front"]} <= set(details)
+    assert {"ref:trn2-ultraserver", "ref:gb200-nvl72"} <= set(details)
+    one = details[str(document["front"][0])]
+    assert {"breakdown", "footprint", "power", "cost", "elasticities", "margins"} <= set(one)
+    names = {each["name"] for each in document["curves"]}
+    assert "gb200-nvl72" in names
+    for each in document["rooflines"]:
+        for point in each["points"]:
+            roof = min(each["peak"], point["intensity"] * each["bandwidth"])
+            assert 0.0 < point["rate"] <= roof * 1.001
+    scores = [each["score"] for each in document["sources"]]
+    assert scores == sorted(scores, reverse=True)
+    assert document["missing"] == ""
 
 
 def test_the_front_as_csv_and_json_agree(searched: Path, tmp_path: Path) -> None:

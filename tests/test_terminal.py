@@ -8,7 +8,7 @@ import pytest
 from rich.text import Text
 
 from dse.report.figures import digits, mapping_text, metric_number, percent, with_unit
-from dse.report.front import _short_names, front_csv, thinned
+from dse.report.front import front_csv, short_names
 from dse.report.progress import duration
 from dse.report.scatter import Mark, axis, scatter
 from dse.report.terminal import Column, cut, fitting, rendered, table
@@ -117,22 +117,15 @@ def test_an_axis_over_decades_is_logarithmic() -> None:
     assert not axis([1.0, 2.0], 10).logarithmic
 
 
-def test_short_names_tell_parameters_apart() -> None:
+def testshort_names_tell_parameters_apart() -> None:
     """The last part is enough unless another path ends alike."""
-    names = _short_names(["chip.die.core.count", "chip.dies", "host.count", "chips"])
+    names = short_names(["chip.die.core.count", "chip.dies", "host.count", "chips"])
     assert names == {
         "chip.die.core.count": "core.count",
         "chip.dies": "dies",
         "host.count": "host.count",
         "chips": "chips",
     }
-
-
-def test_a_thinned_front_keeps_its_ends() -> None:
-    """A limit leaves points spread over the whole front."""
-    document = {"points": list(range(11)), "references": []}
-    assert thinned(document, 3)["points"] == [0, 5, 10]
-    assert thinned(document, 0)["points"] == list(range(11))
 
 
 def test_csv_has_one_row_for_each_point_and_reference() -> None:

@@ -28,6 +28,8 @@ COMMANDS = {
     "run": "dse.cli.explore:run_command",
     "front": "dse.cli.explore:front_command",
     "explain": "dse.cli.explain:explain_command",
+    "report": "dse.cli.report:report_command",
+    "dashboard": "dse.cli.report:dashboard_command",
     "validate": "dse.cli.validate:validate_command",
     "calibrate": "dse.cli.calibrate:calibrate_command",
     "claims": "dse.cli.claims:claims_command",

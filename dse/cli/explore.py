@@ -200,6 +200,19 @@ def _speed(result: Any) -> str:
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV, all designs and references.")
 @click.option(
+    "--svg",
+    "picture",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="Write a picture of the first two objectives instead.",
+)
+@click.option(
+    "--parquet",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write the columns of --csv as Parquet instead; takes the extra dse[parquet].",
+)
+@click.option(
     "--limit",
     type=click.IntRange(min=1),
     metavar="N",
@@ -211,6 +224,8 @@ def _speed(result: Any) -> str:
 def front_command(
     runs: tuple[str, ...],
     as_csv: bool,
+    picture: str | None,
+    parquet: str | None,
     limit: int | None,
     whole: bool,
     output: Output,
@@ -224,6 +239,7 @@ def front_command(
     \b
     dse front trainium4-decode
     dse front trainium4-decode --csv -o front.csv
+    dse front trainium4-decode --svg front.svg
     dse front trainium4-decode --robust --samples 4000
     """
     from dse.errors import UsageError
@@ -235,10 +251,35 @@ def front_command(
         raise UsageError("--all and --limit contradict each other")
     if as_csv and len(runs) > 1:
         raise UsageError("--csv writes one run at a time")
+    if picture is not None or parquet is not None:
+        if len(runs) > 1 or as_csv or output.as_json:
+            raise UsageError("--svg and --parquet write one run, without --csv and --json")
+        _export(runs[0], picture, parquet)
+        return
     if not (whole or limit or as_csv or output.as_json):
         limit = SHOWN
     datas = [load(run_folder(name)) for name in runs]
     _show(datas, output, as_csv=as_csv, limit=limit, robust=robust)
+
+
+def _export(run: str, picture: str | None, parquet: str | None) -> None:
+    """Writes one run's front as files; raises NothingFeasible where there is none."""
+    from dse.errors import NothingFeasible
+    from dse.report.front import check_described, unmet
+    from dse.report.parquet import front_parquet
+    from dse.report.picture import front_svg
+    from dse.search.result import front_document
+    from dse.search.run import load
+
+    data = load(run_folder(run))
+    check_described(data)
+    document = front_document(data)
+    if not document["points"]:
+        raise NothingFeasible(unmet(data))
+    if picture is not None:
+        Output(as_json=False, file=picture).text(front_svg(data, document))
+    if parquet is not None:
+        front_parquet(document, Path(parquet))
 
 
 def run_folder(name: str) -> Path:
@@ -269,15 +310,15 @@ def _show(
     documents = [front_document(data) for data in datas]
     if robust and robust.wanted:
         documents = [sampled(*each, robust) for each in zip(datas, documents, strict=True)]
-    pairs = list(zip(datas, documents, strict=True))
+    pairs = list(zip([data.problem for data in datas], documents, strict=True))
     if output.as_json or as_csv:
-        documents = [shortened(data.problem, each, limit) for data, each in pairs]
+        documents = [shortened(problem, each, limit) for problem, each in pairs]
     if output.as_json:
         output.document(documents[0] if len(documents) == 1 else documents)
     elif as_csv:
         output.text(front_csv(documents[0]))
     else:
-        views = ((front_view(d.problem, f, limit), robust_part(d, f, limit)) for d, f in pairs)
+        views = [(front_view(*pair, limit), robust_part(*pair, limit)) for pair in pairs]
         output.show(*(part for view, more in views for part in (*view, *more)))
     empty = [data for data, each in zip(datas, documents, strict=True) if not each["points"]]
     if empty:

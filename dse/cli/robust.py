@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -47,7 +48,7 @@ def robust_options(command: Command) -> Command:
         "--study",
         default="",
         metavar="NAME",
-        help="The study or its file, for --robust; default: of the run's name.",
+        help="The run's study or its file; default: of the run's name.",
     )
     @specs_option
     @functools.wraps(command)
@@ -78,11 +79,13 @@ def sampled(data: Any, document: dict[str, Any], asked: Sampling) -> dict[str, A
     return document
 
 
-def robust_part(data: Any, document: dict[str, Any], limit: int | None) -> list[Any]:
+def robust_part(
+    described: Mapping[str, Any], document: dict[str, Any], limit: int | None
+) -> list[Any]:
     """Tables of the samples, where there are any."""
     if "robust" not in document:
         return []
     from dse.report.front import shortened
     from dse.report.robust import robust_view
 
-    return robust_view(data.problem, shortened(data.problem, document, limit))
+    return robust_view(described, shortened(described, document, limit))

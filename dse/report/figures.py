@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from dse.spec.metrics import METRICS
 
 DIGITS = 4
@@ -48,6 +50,29 @@ def metric_unit(name: str) -> str:
     """The unit in which people see a metric; empty for a plain number."""
     unit = METRICS[name].unit
     return "" if unit == "1" else unit
+
+
+def metric_seen(name: str, value: float | None) -> float | None:
+    """A metric as files hold it, in the unit in which people see it."""
+    metric = METRICS[name]
+    if value is None or metric.named:
+        return value
+    from dse import units
+
+    return value / units.factor(metric.unit)
+
+
+def metric_column(name: str, values: np.ndarray) -> np.ndarray:
+    """SI values of a metric, as a run's log holds them, in the unit in which people see it."""
+    from dse import units
+
+    return np.asarray(values / units.factor(METRICS[name].unit))
+
+
+def metric_title(name: str) -> str:
+    """A metric's name in words, with its unit."""
+    unit = metric_unit(name)
+    return f"{name.replace('_', ' ')}" + (f", {unit}" if unit else "")
 
 
 def percent(share: float) -> str:

@@ -13,13 +13,20 @@ from rich.text import Text
 
 from dse.errors import Finding, RunError
 from dse.report.evaluation import precision_text
-from dse.report.figures import in_unit, metric_number, metric_unit, percent
+from dse.report.figures import (
+    in_unit,
+    metric_number,
+    metric_seen,
+    metric_title,
+    metric_unit,
+    percent,
+)
 from dse.report.references import reference_view
 from dse.report.scatter import Mark, scatter
 from dse.report.terminal import GAP, Column, fitting, heading, note, width
 from dse.search.front import thinned, to_maximise
 from dse.search.result import nearest_point, violations
-from dse.spec.metrics import EVERY, METRICS
+from dse.spec.metrics import EVERY
 
 Document = dict[str, Any]
 
@@ -87,7 +94,7 @@ def _tables(problem: Mapping[str, Any], shown: Document, letters: list[str]) -> 
     points, references = shown["points"], shown["references"]
     goals = [_goal(name, points, references) for name in problem["objectives"]]
     varying = [_parameter(p, points, references) for p in _varying(problem, points)]
-    numbers = [str(point["rank"]) for point in points]
+    numbers = [str(i + 1) for i in range(len(points))]
     named = Column("#", [*numbers, *(f"{a} {r['name']}" for a, r in _zip(letters, references))])
     short = Column("#", [*numbers, *letters])
     state = Column(
@@ -136,11 +143,11 @@ def _varying(problem: Mapping[str, Any], points: Sequence[Document]) -> list[Map
     for parameter in problem["parameters"]:
         if len({point["design"][parameter["path"]] for point in points}) > 1:
             found.append(parameter)
-    names = _short_names([p["path"] for p in problem["parameters"]])
+    names = short_names([p["path"] for p in problem["parameters"]])
     return [{**parameter, "short": names[parameter["path"]]} for parameter in found]
 
 
-def _short_names(paths: Sequence[str]) -> dict[str, str]:
+def short_names(paths: Sequence[str]) -> dict[str, str]:
     """Each path's last part, with as many before it as tell it from all others."""
     names = {}
     for path in paths:
@@ -196,7 +203,7 @@ def _plot(problem: Mapping[str, Any], document: Document, letters: list[str]) ->
     if len(names) < 2 or not rows:
         return []
     marks = [_mark(row["metrics"], names, sign) for row, sign in rows]
-    titles = [_title(name) for name in names]
+    titles = [metric_title(name) for name in names]
     text = scatter([m for m in marks if m is not None], *titles, columns=min(width(), 100) - 1)
     more = (
         f"; the first two of {len(problem['objectives'])} objectives"
@@ -207,23 +214,8 @@ def _plot(problem: Mapping[str, Any], document: Document, letters: list[str]) ->
 
 
 def _mark(metrics: Mapping[str, Any], names: Sequence[str], sign: str) -> Mark | None:
-    x, y = (_seen(name, metrics.get(name)) for name in names)
+    x, y = (metric_seen(name, metrics.get(name)) for name in names)
     return None if x is None or y is None else Mark(x=x, y=y, sign=sign)
-
-
-def _seen(name: str, value: float | None) -> float | None:
-    """A metric as files hold it, in the unit in which people see it."""
-    from dse import units
-
-    metric = METRICS[name]
-    if value is None or metric.named:
-        return value
-    return value / units.factor(metric.unit)
-
-
-def _title(name: str) -> str:
-    unit = metric_unit(name)
-    return f"{name.replace('_', ' ')}" + (f", {unit}" if unit else "")
 
 
 def _references(problem: Mapping[str, Any], document: Document, letters: list[str]) -> list[Any]:

@@ -33,13 +33,31 @@ def reference_view(problem: Mapping[str, Any], letter: str, reference: Document)
     return parts
 
 
+def reference_text(problem: Mapping[str, Any], reference: Document) -> str:
+    """Rules that a reference breaks, how far inside the front it stands, what leads there."""
+    said, share = [_rules_kept(reference)], reference.get("distance")
+    if share is not None and share <= 0.0:
+        said.append(_beyond(-share))
+    elif share is not None:
+        said.append(f"{percent(share)} inside the front{_prices(reference)}")
+        changes = reference.get("changes")
+        if changes and (steps := reference.get("steps")):
+            listed = ", ".join(_said(problem, each) for each in steps)
+            said.append(f"{_reach(steps)} design {changes['point']} of it: {listed}")
+        elif changes and changes["parameters"]:
+            said.append(_nearest(problem, changes))
+    return "; ".join(said)
+
+
 def _kept(letter: str, reference: Document) -> Text:
+    said = f"{letter} {reference['name']}: {_rules_kept(reference)}"
+    return Text(said, style="red" if reference["violated"] else "")
+
+
+def _rules_kept(reference: Document) -> str:
     margins = reference["margins"]
     broken = [f"{name} ({percent(margins[name])})" for name in reference["violated"]]
-    if not broken:
-        return Text(f"{letter} {reference['name']}: keeps all rules")
-    said = f"{letter} {reference['name']}: infeasible, breaks {', '.join(broken)}"
-    return Text(said, style="red")
+    return f"infeasible, breaks {', '.join(broken)}" if broken else "keeps all rules"
 
 
 def _beyond(share: float) -> str:
@@ -64,11 +82,10 @@ def _prices(reference: Document) -> str:
 
 
 def _steps(problem: Mapping[str, Any], point: int, steps: Sequence[Document]) -> list[Any]:
-    number = "this change reaches" if len(steps) == 1 else f"these {len(steps)} changes reach"
     gains = [f"{percent(s['gain'])}{'*' if s['breaks'] else ''}" for s in steps]
     left = [percent(s["together"] if abs(s["together"]) > ON else 0.0) for s in steps]
     return [
-        note(f"  {number} design {point} of it:"),
+        note(f"  {_reach(steps)} design {point} of it:"),
         table(
             [
                 Column("change, the best first", [_said(problem, s) for s in steps], fold=True),
@@ -82,6 +99,10 @@ def _steps(problem: Mapping[str, Any], point: int, steps: Sequence[Document]) ->
             if s["breaks"]
         ),
     ]
+
+
+def _reach(steps: Sequence[Document]) -> str:
+    return "this change reaches" if len(steps) == 1 else f"these {len(steps)} changes reach"
 
 
 def _nearest(problem: Mapping[str, Any], changes: Document) -> str:

@@ -33,9 +33,12 @@ class Axis:
 
     def cell(self, value: float) -> int:
         """The cell of a value."""
+        return min(max(round(self.share(value) * (self.size - 1)), 0), self.size - 1)
+
+    def share(self, value: float) -> float:
+        """How far along the axis a value stands: 0 at its low end, 1 at its high end."""
         start, end, at = (self._scaled(v) for v in (self.low, self.high, value))
-        share = (at - start) / (end - start) if end > start else 0.5
-        return min(max(round(share * (self.size - 1)), 0), self.size - 1)
+        return (at - start) / (end - start) if end > start else 0.5
 
     def value(self, cell: int) -> float:
         """The value in the middle of a cell."""

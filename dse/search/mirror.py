@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import optuna
 from optuna.distributions import (
     BaseDistribution,
@@ -25,7 +26,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
@@ -33,7 +34,8 @@ from dse.errors import DseError
 from dse.search.breed import DIRECTIONS, finished, quiet
 from dse.search.journal import Journal
 from dse.search.log import Batch, read_batches
-from dse.search.protocol import Parameter
+from dse.search.protocol import Evaluations, Parameter
+from dse.search.record import RunData
 from dse.search.storage import database, run_name, shown, translated
 from dse.search.storage import turn as storage_turn
 from dse.search.tables import Tables
@@ -209,6 +211,47 @@ def mirrored(
             raise
         with quiet(), translated(place):
             mirror.flush()
+
+
+class _Memory:
+    """Trials of a study that no file holds."""
+
+    def size(self, study: Study) -> int:
+        return len(study.get_trials(deepcopy=False))
+
+    def add(self, study: Study, trials: Sequence[FrozenTrial]) -> None:
+        for trial in trials:
+            # optuna-dashboard (0.21) knows constraints as a list alone
+            listed = {"constraints": [*trial.constraints.values()]}
+            trial._system_attrs = trial.system_attrs | listed
+        study.add_trials(trials)
+
+
+def in_memory(data: RunData, rows: np.ndarray) -> Study:
+    """Some designs of a run as trials of a study in memory; `design` is a trial's number there."""
+    parameters = [
+        Parameter(
+            path=each["path"],
+            levels=each["values"],
+            ordered=all(isinstance(value, (int, float)) for value in each["values"]),
+        )
+        for each in data.problem["parameters"]
+    ]
+    evaluations = Evaluations(
+        objectives=data.objectives[rows],
+        margins=data.margins[rows],
+        metrics={"design": rows} | {name: data.metrics[name][rows] for name in data.metrics},
+        mapping=[data.mapping[int(row)] for row in rows],
+    )
+    batch = Batch(
+        number=0, generation=0, parents=(), levels=data.levels[rows], evaluations=evaluations
+    )
+    with quiet():
+        study = _study(InMemoryStorage(), data.settings)
+        mirror = Mirror(study, parameters, data.settings["rules"], turn=_alone, store=_Memory())
+        mirror.add(batch)
+        mirror.flush()
+    return study
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def front_document(data: RunData) -> dict[str, Any]:
     problem = data.problem
     order = np.argsort(-data.values[data.front, 0], kind="stable")
     chosen = np.asarray(data.front)[order]
-    points = [{"rank": i, **_point(data, int(d))} for i, d in enumerate(chosen, start=1)]
+    points = [{"rank": i, **point_document(data, int(d))} for i, d in enumerate(chosen, start=1)]
     values = data.values[data.front][order]
     bend = knee(values)
     if bend is not None:
@@ -58,7 +58,7 @@ def front_document(data: RunData) -> dict[str, Any]:
 def nearest_point(data: RunData) -> dict[str, Any]:
     """The design that violates least, for a run in which none is feasible."""
     worst = np.minimum(data.margins, 0.0).sum(axis=1)
-    return _point(data, int(np.argmax(worst)))
+    return point_document(data, int(np.argmax(worst)))
 
 
 def violations(data: RunData) -> dict[str, int]:
@@ -72,7 +72,8 @@ def written(problem: Mapping[str, Any], metrics: Mapping[str, float]) -> dict[st
     return {name: METRICS[name].written(float(metrics[name])) for name in names}
 
 
-def _point(data: RunData, index: int) -> dict[str, Any]:
+def point_document(data: RunData, index: int) -> dict[str, Any]:
+    """One design of the log, in the shape of `points` in `front_document`."""
     parameters = data.problem["parameters"]
     chosen = zip(parameters, data.levels[index], strict=True)
     rules = data.settings["rules"]
