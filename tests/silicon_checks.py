@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dse.model.once import once
 from dse.model.pytree import leaves, lower
 from dse.spec.fields import Leaf
 
@@ -21,7 +22,8 @@ _TIES = "rates."
 @cache
 def _compiled(function: Callable[[Any], jax.Array]) -> tuple[Any, Any]:
     """The batched function, and its batched value and gradient: one compilation for all specs."""
-    return jax.jit(jax.vmap(function)), jax.jit(jax.vmap(jax.value_and_grad(function)))
+    lean = once(function)
+    return jax.jit(jax.vmap(lean)), jax.jit(jax.vmap(jax.value_and_grad(lean)))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from dse.cli import cli
+from dse.evidence.fit_errors import KINDS
+from dse.evidence.measured import FITS, measured_folder
 from dse.spec.catalog import Catalog
 from dse.spec.chip import Chip
 from dse.spec.load import load
@@ -47,10 +50,26 @@ def test_the_accuracy_table_is_the_generated_one() -> None:
     page = Path(__file__).parent.parent / "specs" / "measured" / "README.md"
     first = page.read_text(encoding="utf-8").split("<!-- errors")[1].split("\n\n")[1]
     generated = {tuple(float(f"{cell:.3g}") for cell in line) for line in _numbers(first)}
-    section = README.split("## Accuracy")[1].split("\n## ")[0]
+    section = README.split("## Accuracy")[1].split("\n## ")[0].split("five errors")[0]
     shown = _numbers(section)
     assert len(shown) == 8
     assert {line[:4] for line in shown} <= {line[:4] for line in generated}
+
+
+def test_errors_of_fits_are_those_of_the_file() -> None:
+    """Each line of README's second table repeats the means of a part of fits.csv."""
+    with (measured_folder() / FITS).open(encoding="utf-8") as stream:
+        lines = list(csv.DictReader(stream))
+    parts: dict[tuple[str, str], dict[str, str]] = {}
+    for line in lines:
+        each = parts.setdefault((line["stack"], line["part"]), {})
+        each[line["error"]] = f"{100.0 * float(line['mean']):.1f} %"
+    section = README.split("## Accuracy")[1].split("\n## ")[0]
+    table = section.split("| before any fit |")[1].split("\n\n")[0].strip().splitlines()[1:]
+    known = {tuple(each.get(kind) for kind in KINDS) for each in parts.values()}
+    shown = {tuple(cell.strip() for cell in line.split("|")[2:-1]) for line in table}
+    assert len(shown) == 10
+    assert shown <= known
 
 
 def test_what_is_said_of_silicon_is_generated() -> None:
@@ -73,7 +92,14 @@ def _numbers(table: str) -> list[tuple[float, ...]]:
     return [tuple(map(float, row)) for row in cells if re.fullmatch(r"[\d.]+", row[0])]
 
 
-@pytest.mark.parametrize("line", re.findall(r"\| `(dse [^`]+)`", README))
+LINES = [
+    # two systems at once are programs of their own
+    pytest.param(line, marks=pytest.mark.slow if "--decode-system" in line else ())
+    for line in re.findall(r"\| `(dse [^`]+)`", README)
+]
+
+
+@pytest.mark.parametrize("line", LINES)
 def test_commands_of_the_table_are_commands(line: str) -> None:
     """Each command of the table has help; those that need no file run as they stand."""
     command, *arguments = shlex.split(line)[1:]

@@ -39,6 +39,10 @@ NORMAL_95 = 1.96
 LEAST = 1e-30
 """Predictions are not smaller where logarithms are taken of them."""
 
+ALIKE = 0.2
+"""Correlation of the errors of rows of one source, system and model: an assumption. Counted as
+independent (0) a large file outvotes all others, as one and the same (1) a small one does."""
+
 RIDGE = 1e-6
 """Least curvature of a variable: one that no row depends on has a wide interval, not an infinite
 one."""
@@ -148,10 +152,11 @@ class Problem:
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """One over the values of the same source, system and model: rows are not independent."""
+        """[n] for how many independent values each counts: those of the same source, system and
+        model are alike (design effect: Kish, Survey Sampling, 1965, section 5.4)."""
         groups = [(row.source, row.system, row.model) for row in self.rows]
         sizes = Counter(groups)
-        return np.array([1.0 / sizes[group] for group in groups])
+        return np.array([1.0 / (1.0 + (sizes[group] - 1) * ALIKE) for group in groups])
 
     @cached_property
     def versions(self) -> tuple[str, ...]:

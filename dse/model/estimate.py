@@ -19,6 +19,7 @@ from dse.model.floorplan import DieArea, die_area, die_parts
 from dse.model.goodput import Goodput, goodput
 from dse.model.guard import Scalar, ratio
 from dse.model.manufacture import ChipCost, Markup, SystemCost, chip_cost, system_cost
+from dse.model.once import once
 from dse.model.operation import SLACK, Context, Operation, context
 from dse.model.ownership import Ownership, economy, ownership, price_factor
 from dse.model.power import (
@@ -107,7 +108,12 @@ def result(
 
     `batch` fixes the sequences in flight.
     """
-    return _result(under_cap(system), setting, mapping, phase, batch)
+
+    def of(system: System, setting: Setting, mapping: Mapping, batch: Scalar | None) -> Result:
+        return _result(under_cap(system), setting, mapping, phase, batch)
+
+    made: Result = once(of)(system, setting, mapping, batch)
+    return made
 
 
 def _result(
