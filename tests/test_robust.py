@@ -90,6 +90,10 @@ def test_the_command_adds_shares_and_bands(run: Path) -> None:
     for row in (*document["points"], *document["references"]):
         told = row["robust"]
         assert told["front_share"] <= told["feasible_share"] <= 1.0
+        shares = list(told["broken"].values())
+        assert shares == sorted(shares, reverse=True)
+        assert shares[0] <= 1.0 - told["feasible_share"] + 1e-9
+        assert (shares[0] > 0.0) == (told["feasible_share"] < 1.0)
         for name, band in told["bands"].items():
             assert band["p5"] <= band["p50"] <= band["p95"]
             assert band["p5"] <= 1.3 * row["metrics"][name]

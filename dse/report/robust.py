@@ -24,6 +24,9 @@ Document = dict[str, Any]
 MOST = 200
 """Points that are sampled; of a longer front so many, spread over it."""
 
+BROKEN = 3
+"""Rules that are named for each design."""
+
 FLIPS = 5
 """Inputs that are named."""
 
@@ -39,9 +42,10 @@ def add_robustness(
 ) -> None:
     """Adds `robust` to a front's document and to each of its points and references.
 
-    Of a design: `front_share`, `feasible_share` and `best_share` of the samples, and bands of the
-    objectives. Of the front: the samples, the `winner` in the first objective, and `flips`: inputs
-    by how well they tell samples that it wins from those that it loses.
+    Of a design: `front_share`, `feasible_share` and `best_share` of the samples, the share that
+    breaks each rule (`broken`, the most often broken ones first), and bands of the objectives. Of
+    the front: the samples, the `winner` in the first objective, and `flips`: inputs by how well
+    they tell samples that it wins from those that it loses.
     """
     points, references = document["points"], document["references"]
     found = robustness(
@@ -76,6 +80,7 @@ def _of_design(found: Robustness, place: int) -> Document:
         "front_share": float(np.mean(found.on_front[place])),
         "feasible_share": float(np.mean(found.feasible[place])),
         "best_share": float(np.mean(found.winner == place)),
+        "broken": dict(sorted(found.broken[place].items(), key=lambda pair: -pair[1])[:BROKEN]),
         "bands": bands,
     }
 
@@ -123,6 +128,7 @@ def robust_view(problem: Mapping[str, Any], document: Document) -> list[Any]:
         _shares("on front", rows, "front_share"),
         _shares("feasible", rows, "feasible_share"),
         _shares("best", rows, "best_share"),
+        Column("breaks most often", [_worst_rule(row["robust"]["broken"]) for row in rows]),
     ]
     for name in names:
         for key, share in PERCENTILES.items():
@@ -135,6 +141,12 @@ def robust_view(problem: Mapping[str, Any], document: Document) -> list[Any]:
         *fitting(columns),
         *_flips(names[0], told),
     ]
+
+
+def _worst_rule(broken: Mapping[str, float]) -> str:
+    """The rule that most samples break, and how many; nothing where none does."""
+    rule, share = next(iter(broken.items()), ("", 0.0))
+    return f"{rule}, {percent(share)}" if share > 0.0 else ""
 
 
 def _shares(title: str, rows: Sequence[Mapping[str, Any]], key: str) -> Column:

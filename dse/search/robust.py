@@ -29,7 +29,8 @@ class Robustness:
 
     `values` [d, n, k]: objectives, all to be maximised; `metrics` the same by name, SI [d, n];
     `feasible` [d, n]: every rule holds; `inputs`: what was sampled, by kind and path; `points`: how
-    many of the designs make the front, the first ones.
+    many of the designs make the front, the first ones; `broken`: of each design, the share of the
+    samples that break each rule.
     """
 
     values: np.ndarray
@@ -37,6 +38,7 @@ class Robustness:
     feasible: np.ndarray
     inputs: tuple[Input, ...]
     points: int
+    broken: Sequence[Mapping[str, float]] = ()
 
     @property
     def on_front(self) -> np.ndarray:
@@ -90,10 +92,14 @@ def robustness(
     metrics = {n: np.stack([each[n] for each, _ in found]) for n in problem.objectives}
     table = np.stack([metrics[name] for name in problem.objectives], axis=2)
     margins = [np.min([*each.values()], axis=0) for _, each in found]
+    broken = [
+        {rule: float(np.mean(values < 0.0)) for rule, values in each.items()} for _, each in found
+    ]
     return Robustness(
         values=to_maximise(table, problem.senses),
         metrics=metrics,
         feasible=np.stack(margins) >= 0.0,
+        broken=broken,
         inputs=tuple(inputs.values()),
         points=len(points),
     )
