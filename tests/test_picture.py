@@ -78,7 +78,7 @@ def test_a_staircase_bounds_what_is_dominated() -> None:
 def test_what_cannot_be_drawn_is_left_out() -> None:
     """Infinite and missing values, and zeros on a logarithmic axis, make no mark."""
     points = [(1.0, 1.0), (float("nan"), 2.0), (3.0, float("inf")), (0.0, 4.0), (1000.0, 2.0)]
-    chart = Chart(title="t", x="x", y="y", logarithmic=True)
+    chart = Chart(title="t", x="x", y="y", logarithmic=(True, True))
     root = ElementTree.fromstring(draw(chart, [Series(kind="dots", points=points)]))
     assert len([*root.iter(f"{SPACE}circle")]) == 2
 

@@ -14,10 +14,10 @@ import numpy as np
 from rich.text import Text
 
 from dse.errors import Finding, InputError
-from dse.report.bands import Band, bands_svg
 from dse.report.bench import Document
 from dse.report.figures import digits
 from dse.report.progress import reporting
+from dse.report.svg import Chart, Series, draw
 from dse.report.terminal import Column, heading, note, table
 
 POINTS = (300, 1_000, 3_000, 10_000)
@@ -279,19 +279,25 @@ def comparison_plots(document: Document) -> dict[str, str]:
     labels = {"curve": ("evaluations", "evaluations"), "time_curve": ("time", "")}
     made = {}
     for key, (name, label) in labels.items():
-        bands = [
-            _band(method, figures[key])
-            for method, figures in document["methods"].items()
-            if any(point["median"] is not None for point in figures[key])
-        ]
-        title = f"{document['study']}: share of the hypervolume, {document['seeds']} seeds"
-        made[name] = bands_svg(title, label or f"{_clock(document)}, s", bands)
+        chart = Chart(
+            title=f"{document['study']}: how much of the front, how soon",
+            subtitle=f"medians and quartiles of {document['seeds']} seeds",
+            x=label or f"{_clock(document)}, s",
+            y="share of the hypervolume",
+            logarithmic=(True, False),
+        )
+        methods = document["methods"].items()
+        bands = [_band(each, of[key], colour) for colour, (each, of) in enumerate(methods)]
+        made[name] = draw(chart, [series for band in bands for series in band])
     return made
 
 
-def _band(name: str, points: Sequence[Mapping[str, Any]]) -> Band:
-    names = ("low", "median", "high")
-    rows = [[np.nan if point[n] is None else point[n] for n in names] for point in points]
-    return Band(
-        name=name, x=np.array([p["at"] for p in points], float), quartiles=np.array(rows, float)
-    )
+def _band(name: str, points: Sequence[Mapping[str, Any]], colour: int) -> list[Series]:
+    """The band between the quartiles, and the median in it."""
+    known = [point for point in points if point["median"] is not None]
+    around = [(point["at"], point["low"], point["high"]) for point in known]
+    median = [(point["at"], point["median"]) for point in known]
+    return [
+        Series(kind="band", points=around, colour=colour),
+        Series(kind="line", points=median, name=name if known else "", colour=colour),
+    ]

@@ -65,8 +65,8 @@ class Chart:
     x: str
     y: str
     subtitle: str = ""
-    logarithmic: bool | None = None
-    """Both axes; None: an axis that spans decades."""
+    logarithmic: tuple[bool | None, bool | None] = (None, None)
+    """Of each axis; None: if it spans decades."""
 
 
 @attrs.frozen
@@ -92,7 +92,7 @@ def draw(chart: Chart, series: Sequence[Series]) -> str:
     solid = [each for each in series if each.kind != "cloud" and each.points] or series
     corners = [c for each in solid for c in each.corners() if all(map(math.isfinite, c))]
     frame = Frame(
-        *(_axis([c[i] for c in corners] or [0.0, 1.0], chart.logarithmic) for i in (0, 1))
+        *(_axis([c[i] for c in corners] or [0.0, 1.0], chart.logarithmic[i]) for i in (0, 1))
     )
     shown = [_legible(each, frame) for each in series]
     parts = [*_axes(chart, frame), *(part for each in shown for part in _drawn(each, frame))]
