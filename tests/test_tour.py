@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -47,3 +48,28 @@ def test_the_reference_is_the_help_of_this_version() -> None:
     assert names == list(COMMANDS)
     shown = CliRunner().invoke(cli, ["front", "--help"], terminal_width=80)
     assert shown.stdout.split("Options:")[1].strip() in README
+
+
+def keys_of(command: str) -> list[str]:
+    """The keys that README's table of JSON gives for a command."""
+    section = README.split("## Data")[1].split("\n## ")[0]
+    (row,) = re.findall(rf"^\| `{command}` \| `(.*?)`", section, re.MULTILINE)
+    return re.findall(r'"([a-z_]+)"', row)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "list memories",
+        "feasible trn2-ultraserver",
+        "eval trn4-ultraserver -m llama-3.3-70b -w chat-decode --formulas",
+    ],
+)
+def test_json_has_the_keys_that_readme_says(line: str) -> None:
+    """Each of them, in the document or in each of its rows."""
+    arguments = shlex.split(line)
+    result = CliRunner().invoke(cli, [*arguments, "--json"])
+    document = json.loads(result.stdout)
+    rows = document if isinstance(document, list) else [document]
+    assert rows
+    assert all(set(keys_of(arguments[0])) <= set(row) for row in rows)
