@@ -208,3 +208,12 @@ def test_files_of_stacks_that_were_fitted_together_load(tmp_path: Path) -> None:
     assert (version.fused, version.overlap, version.gathers) == (0.0, 0.0, 1.0)
     assert version.sources["fused"].ref.startswith("Korthikanti")
     assert set(found.software) == {"megatron-2022", "nemo-mlperf-v5.0"}
+
+
+def test_a_folder_for_the_errors_is_asked_for_before_the_work(tmp_path: Path) -> None:
+    """No fit is made whose figures could not be kept."""
+    result = calibrate(tmp_path, "--errors", str(tmp_path / "nowhere" / "fits.csv"))
+    assert result.exit_code == 1
+    assert "no such folder for the output" in result.stderr
+    assert "fitting" not in result.stderr
+    assert not (tmp_path / "mine.toml").exists()

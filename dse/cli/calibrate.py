@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dse.cli.failure import warn
-from dse.cli.options import Setting, catalogue_of, set_option, specs_option
+from dse.cli.options import Setting, catalogue_of, check_folder, set_option, specs_option
 
 
 @click.command("calibrate", short_help="Fit a software stack to measurements.")
@@ -110,6 +110,7 @@ def calibrate_command(
     from dse.report.calibrate import Asked, calibrated, calibration_json, calibration_text
 
     several = bool(pool) or versions
+    check_folder(errors)
     _refuse(names, pool, several, replace, Path(file or ("." if several else f"{names[0]}.toml")))
     asked = Asked(
         names=names,
@@ -142,10 +143,7 @@ def _refuse(names: tuple[str, ...], pool: str, several: bool, replace: bool, pla
     if pool in names:
         message = f"{pool!r} is one of the stacks"
         raise InputError(Finding(message=message, expected="another name with --pool"))
-    folder = place if several else place.parent
-    if not folder.is_dir():
-        message = "no such folder for the output"
-        raise InputError(Finding(message=message, file=str(folder)))
+    check_folder(place / "any" if several else place)
     if not several and place.exists() and not replace:
         raise InputError(_exists(place))
 

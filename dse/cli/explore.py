@@ -12,6 +12,7 @@ from dse.cli.options import (
     Output,
     Setting,
     catalogue_of,
+    check_folder,
     output_options,
     set_option,
     specs_option,
@@ -254,6 +255,8 @@ def front_command(
     if picture is not None or parquet is not None:
         if len(runs) > 1 or as_csv or output.as_json:
             raise UsageError("--svg and --parquet write one run, without --csv and --json")
+        check_folder(picture)
+        check_folder(parquet)
         _export(runs[0], picture, parquet)
         return
     if not (whole or limit or as_csv or output.as_json):

@@ -53,6 +53,13 @@ def _finite(data: Any) -> Any:
     return data
 
 
+def check_folder(file: str | Path | None) -> None:
+    """InputError where a file to write, neither - nor none, has no folder: said before the work."""
+    folder = Path(file or "-").parent
+    if not folder.is_dir():
+        raise InputError(Finding(message="no such folder for the output", file=str(folder)))
+
+
 def output_options(command: Command) -> Command:
     """Adds --json and -o; the command is called with `output`."""
 
@@ -68,10 +75,7 @@ def output_options(command: Command) -> Command:
     )
     @functools.wraps(command)
     def wrapped(*args: Any, as_json: bool, file: str, **options: Any) -> Any:
-        folder = Path(file).parent
-        if file != "-" and not folder.is_dir():
-            # said before the work, not after it
-            raise InputError(Finding(message="no such folder for the output", file=str(folder)))
+        check_folder(file)
         return command(*args, output=Output(as_json=as_json, file=file), **options)
 
     return wrapped

@@ -10,7 +10,7 @@ import click
 
 from dse.cli.explore import run_folder
 from dse.cli.failure import warn
-from dse.cli.options import catalogue_of
+from dse.cli.options import catalogue_of, check_folder
 from dse.cli.robust import Sampling, robust_options, sampled
 
 port_option = click.option(
@@ -62,6 +62,7 @@ def report_command(
     from dse.search.record import load
 
     plotly_script()
+    check_folder(file)
     folder = run_folder(run)
     data = load(folder)
     check_described(data)

@@ -11,6 +11,7 @@ from dse.cli.options import (
     Output,
     Setting,
     catalogue_of,
+    check_folder,
     output_options,
     set_option,
     specs_option,
@@ -73,7 +74,7 @@ def validate_command(
 
     if markdown and output.as_json:
         raise UsageError("--json and --markdown are two forms of one output")
-    _check_folder(table)
+    check_folder(table)
     catalogue = catalogue_of(specs)
     chosen = list(files) or measured_files()
     resolver = Resolver.beside(chosen, catalogue, software or "", _of_software(settings))
@@ -119,11 +120,3 @@ def _of_software(settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
         if rest and head != "software":
             raise UsageError(f"--set {path}: only software's values can be set here")
     return tuple((path.removeprefix("software."), text) for path, text in settings)
-
-
-def _check_folder(file: str | None) -> None:
-    """Raises InputError, before the work, if the file's folder is none."""
-    from dse.errors import Finding, InputError
-
-    if file and not Path(file).parent.is_dir():
-        raise InputError(Finding(message="no such folder for the output", file=file))
