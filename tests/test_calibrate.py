@@ -10,9 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dse.cli import cli
-from dse.evidence.calibrate import Problem, families_out, summary
+from dse.evidence.calibrate import Problem, summary
 from dse.evidence.fit_errors import COLUMNS, read_lines, text_of_lines
 from dse.evidence.kernel_rows import batches
+from dse.evidence.left_out import families_out
 from dse.evidence.lineage import Lineage
 from dse.evidence.measured import Resolver, measured_folder, read_rows
 from dse.evidence.prediction import Row, predict

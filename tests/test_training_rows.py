@@ -11,15 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dse.evidence.calibrate import (
-    Problem,
-    families_out,
-    fit,
-    folds,
-    left_out,
-    sources_out,
-    summary,
-)
+from dse.evidence.calibrate import Problem, fit, summary
+from dse.evidence.left_out import families_out, folds, left_out, sources_out
 from dse.evidence.measured import Resolver, measured_folder, read_rows
 from dse.evidence.prediction import Batch, Row, predict
 from dse.evidence.training_rows import SIZES, batches, candidates

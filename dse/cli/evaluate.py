@@ -15,6 +15,7 @@ from dse.cli.options import (
     output_options,
     set_option,
     specs_option,
+    uncertain_option,
 )
 from dse.cli.question import asked_specs, checked_words, divided, parts_options, question_of
 
@@ -61,13 +62,7 @@ def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Sample what is uncertain so often: 5, 50 and 95 % of every metric.",
     )
     @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the samples.")
-    @click.option(
-        "--uncertain",
-        type=click.Choice(["both", "declared", "sources"]),
-        default="both",
-        show_default=True,
-        help="Sample declared beliefs, intervals of sources, or both.",
-    )
+    @uncertain_option
     @set_option
     @specs_option
     @output_options

@@ -115,6 +115,15 @@ set_option = click.option(
 )
 
 
+uncertain_option = click.option(
+    "--uncertain",
+    type=click.Choice(["both", "declared", "sources"]),
+    default="both",
+    show_default=True,
+    help="Sample declared beliefs, intervals of sources, or both.",
+)
+
+
 def catalogue_of(specs: tuple[str, ...]) -> Any:
     """The catalogue with the folders of --specs first."""
     from dse.spec.catalog import Catalog

@@ -10,7 +10,7 @@ import attrs
 import click
 
 from dse.cli.failure import warn
-from dse.cli.options import Command, catalogue_of, specs_option
+from dse.cli.options import Command, catalogue_of, specs_option, uncertain_option
 
 
 @attrs.frozen(kw_only=True)
@@ -37,13 +37,7 @@ def robust_options(command: Command) -> Command:
         help="Of --robust.",
     )
     @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the samples.")
-    @click.option(
-        "--uncertain",
-        type=click.Choice(["both", "declared", "sources"]),
-        default="both",
-        show_default=True,
-        help="Sample declared beliefs, intervals of sources, or both.",
-    )
+    @uncertain_option
     @click.option(
         "--study",
         default="",

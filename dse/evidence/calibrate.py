@@ -9,7 +9,7 @@ rows left out in turn, of sources and systems left out whole, and of families of
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -29,7 +29,6 @@ HUBER = 0.05
 MATURITY_SPREAD = 0.15
 """Spread of the logarithm of a version's maturity about one that is thought likely."""
 
-FOLDS = 5
 STEPS = 200
 """Most steps of the minimiser."""
 
@@ -396,41 +395,3 @@ def fit(
     """The stack whose `free` fields predict the batches best, starting from `stack`."""
     problem = Problem(batches, stack, free, version, spreads or {}, variant)
     return problem.describe(problem.solve())
-
-
-def left_out(problem: Problem, part: Callable[[Row], Hashable]) -> np.ndarray:
-    """[n] errors of each value by the fit that has not seen any of the same `part`."""
-    labels = [part(row) for row in problem.rows]
-    errors = np.full(len(labels), np.nan)
-    for label in dict.fromkeys(labels):
-        away = np.array([each == label for each in labels])
-        point = problem.solve(~away)
-        errors[away] = problem.errors(point)[away]
-    return errors
-
-
-def folds(problem: Problem, number: int = FOLDS) -> np.ndarray:
-    """[n] errors out of fold: rows, dealt one by one in the order of their sources and systems, are
-    left out in turn, all values of a row together."""
-    order = sorted({(row.source, row.system, row.id) for row in problem.rows})
-    fold = {key: place % number for place, key in enumerate(order)}
-    return left_out(problem, lambda row: fold[row.source, row.system, row.id])
-
-
-def sources_out(problem: Problem, number: int = FOLDS) -> np.ndarray:
-    """[n] errors of each value where whole groups of one source and system are left out in turn.
-
-    Groups go to the fold with the fewest values so far; fewer groups than folds make fewer folds.
-    """
-    groups = Counter((row.source, row.system) for row in problem.rows)
-    sizes = [0] * number
-    fold: dict[Hashable, int] = {}
-    for group, size in sorted(groups.items(), key=lambda item: (-item[1], item[0])):
-        fold[group] = int(np.argmin(sizes))
-        sizes[fold[group]] += size
-    return left_out(problem, lambda row: fold[row.source, row.system])
-
-
-def families_out(problem: Problem) -> np.ndarray:
-    """[n] errors of each value by the fit that has seen no chip of its compute-die family."""
-    return left_out(problem, lambda row: row.family)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dse.evidence.calibrate import Numbers, summary
+from dse.evidence.calibrate import MATURITY_SPREAD, Numbers, summary
 from dse.evidence.lineage import Lineage
 from dse.evidence.prediction import Row
 from dse.evidence.stack_fit import StackFit
@@ -75,9 +75,8 @@ def _with_facts(
 def _version_file(name: str, factor: float, kin: Lineage) -> dict[str, Any]:
     """A version's file as it is, with the maturity that was fitted."""
     data = dict(kin.files[name])
-    ref = (
-        f"fitted by dse calibrate to the rows of {name}, its prior its base's with a spread of 0.15"
-    )
+    spread = f"its prior its base's with a spread of {MATURITY_SPREAD:g}"
+    ref = f"fitted by dse calibrate to the rows of {name}, {spread}"
     sources = kin.sources(name) | {"maturity": {"ref": ref, "confidence": "estimate"}}
     return data | {"maturity": _round(factor), "sources": sources}
 

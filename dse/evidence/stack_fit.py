@@ -14,7 +14,8 @@ import attrs
 import numpy as np
 
 from dse.errors import Finding, SpecError
-from dse.evidence.calibrate import Fit, Problem, Summary, families_out, folds, sources_out, summary
+from dse.evidence.calibrate import Fit, Problem, Summary, summary
+from dse.evidence.left_out import families_out, folds, sources_out
 from dse.evidence.lineage import Lineage
 from dse.evidence.measured import Resolver
 from dse.evidence.prediction import Batch, Row
@@ -200,24 +201,35 @@ def fit_stack(
     fit = made.describe(made.solve())
     start = made.errors(made.start)
     residuals = {"fitted": fit.errors, "uncalibrated": start}
-    families: dict[str, Summary] = {}
     if crossed:
-        say("fitting again with rows, and with whole sources, left out in turn")
-        residuals["out_of_fold"] = folds(made)
-        residuals["source_left_out"] = sources_out(made)
-        say("fitting again with compute-die families left out in turn")
-        away = residuals["family_left_out"] = families_out(made)
-        names = [row.family for row in made.rows]
-        for family in dict.fromkeys(names):
-            families[family] = summary(away[np.array([each == family for each in names])])
+        residuals |= _left_out(made, say)
     return StackFit(
         name=name,
         fit=fit,
         errors={kind: summary(errors) for kind, errors in residuals.items()},
-        families=families,
+        families=_by_family(made, residuals.get("family_left_out")),
         unpredicted=left,
         residuals=residuals,
     )
+
+
+def _left_out(made: Problem, say: Callable[[str], None]) -> dict[str, np.ndarray]:
+    """The errors by fits that have not seen rows, sources, families, each left out in turn."""
+    say("fitting again with rows, and with whole sources, left out in turn")
+    found = {"out_of_fold": folds(made), "source_left_out": sources_out(made)}
+    say("fitting again with compute-die families left out in turn")
+    return found | {"family_left_out": families_out(made)}
+
+
+def _by_family(made: Problem, away: np.ndarray | None) -> dict[str, Summary]:
+    """The errors of each family by the fit that has not seen it."""
+    if away is None:
+        return {}
+    names = [row.family for row in made.rows]
+    return {
+        family: summary(away[np.array([each == family for each in names])])
+        for family in dict.fromkeys(names)
+    }
 
 
 def _batches(rows: Sequence[Row], resolver: Resolver) -> tuple[list[Batch], int]:
