@@ -17,7 +17,15 @@ from dse.cli.options import (
     specs_option,
     uncertain_option,
 )
-from dse.cli.question import asked_specs, checked_words, divided, parts_options, question_of
+from dse.cli.question import (
+    asked_specs,
+    checked_words,
+    divided,
+    objective_option,
+    parts_options,
+    price_basis_option,
+    question_of,
+)
 
 DEGREES = ("tp", "pp", "ep", "micro_batch", "recompute", "zero", "cp", "virtual")
 _POSITIVE = click.IntRange(min=1)
@@ -27,20 +35,8 @@ def question_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that say what is asked of a system; the command is called with `asked`."""
 
     @parts_options
-    @click.option(
-        "--price-basis",
-        default="at-cost",
-        show_default=True,
-        metavar="BASIS",
-        help="What chips are bought at: at-cost, design-partner or merchant.",
-    )
-    @click.option(
-        "--objective",
-        default="tokens_per_usd",
-        show_default=True,
-        metavar="METRIC",
-        help="What the best mapping is best in.",
-    )
+    @price_basis_option
+    @objective_option
     @click.option(
         "--batch",
         type=_POSITIVE,

@@ -32,6 +32,22 @@ def parts_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+objective_option = click.option(
+    "--objective",
+    default="tokens_per_usd",
+    show_default=True,
+    metavar="METRIC",
+    help="What the best mapping is best in.",
+)
+price_basis_option = click.option(
+    "--price-basis",
+    default="at-cost",
+    show_default=True,
+    metavar="BASIS",
+    help="What chips are bought at: at-cost, design-partner or merchant.",
+)
+
+
 def asked_question(name: str, asked: dict[str, Any]) -> tuple[Any, Any]:
     """A system without free values, and the question that options ask it."""
     from dse.spec.space import fixed

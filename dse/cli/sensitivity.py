@@ -7,7 +7,13 @@ from typing import Any
 import click
 
 from dse.cli.options import Output, output_options, set_option, specs_option
-from dse.cli.question import asked_question, checked_words, parts_options
+from dse.cli.question import (
+    asked_question,
+    checked_words,
+    objective_option,
+    parts_options,
+    price_basis_option,
+)
 
 
 @click.command("sensitivity", short_help="What each number of a system is worth to a metric.")
@@ -20,20 +26,8 @@ from dse.cli.question import asked_question, checked_words, parts_options
     metavar="METRIC",
     help="Whose elasticities; repeatable.  [default: the objective]",
 )
-@click.option(
-    "--objective",
-    default="tokens_per_usd",
-    show_default=True,
-    metavar="METRIC",
-    help="What the mapping is best in.",
-)
-@click.option(
-    "--price-basis",
-    default="at-cost",
-    show_default=True,
-    metavar="BASIS",
-    help="What chips are bought at: at-cost, design-partner or merchant.",
-)
+@objective_option
+@price_basis_option
 @click.option("--sources", is_flag=True, help="Rank by elasticity x weakness of the source.")
 @click.option(
     "--limit",
