@@ -15,6 +15,7 @@ from dse.report.terminal import Column, heading, table
 from dse.spec.catalog import CLAIMS, STUDY, Catalog, Entry, kinds, shipped
 from dse.spec.document import spec_name
 from dse.spec.load import check_file
+from dse.spec.variation import MARK, parted
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _PLURALS = {"memory": "memories", "facility": "facilities", "study": "studies"}
@@ -60,6 +61,11 @@ def list_view(entries: Sequence[Entry]) -> list[Any]:
 def resolve(catalogue: Catalog, name: str, word: str | None) -> Entry:
     """The one entry of a name or file; an error says which kinds hold the name."""
     wanted = kind_of(word) if word else None
+    whole, variation = parted(name)
+    if variation and whole.endswith(".toml"):
+        return _entry_of_file(Path(whole), (STUDY,))
+    if variation:
+        return resolve(catalogue, whole, STUDY)
     if name.endswith(".toml"):
         return _entry_of_file(Path(name), kinds())
     known = [e for e in catalogue.entries if e.kind != CLAIMS]
@@ -138,7 +144,9 @@ def faults(entry: Entry, catalogue: Catalog) -> list[Finding]:
             return found or (_no_decoder(entry.file, catalogue) if kind == "workload" else [])
         from dse.spec.study import load_study
 
-        load_study(str(entry.file), catalogue)
+        whole = load_study(str(entry.file), catalogue)
+        for name in whole.variations:
+            load_study(f"{entry.file}{MARK}{name}", catalogue)
     except InputError as error:
         return list(error.findings)
     return []

@@ -28,6 +28,7 @@ from dse.spec.catalog import Catalog
 from dse.spec.space import fixed
 from dse.spec.study import load_study
 from dse.spec.system import System
+from dse.spec.variation import MARK, parted
 
 Document = dict[str, Any]
 
@@ -45,7 +46,8 @@ def problem_of(data: RunData, catalogue: Catalog, study: str = "") -> StudyProbl
     none, or where it searches other parameters.
     """
     name = data.problem["study"]
-    beside = Path(f"{name}.toml")
+    whole, variation = parted(name)
+    beside = Path(f"{whole}.toml")
     try:
         found = load_study(study or name, catalogue)
     except InputError:
@@ -53,7 +55,7 @@ def problem_of(data: RunData, catalogue: Catalog, study: str = "") -> StudyProbl
             raise
         if not beside.is_file():
             _no_study(data, name, "is not known")
-        found = load_study(str(beside), catalogue)
+        found = load_study(f"{beside}{MARK}{variation}" if variation else str(beside), catalogue)
     problem = StudyProblem(found)
     searched = [each["path"] for each in data.problem["parameters"]]
     if [each.path for each in problem.parameters] != searched:
@@ -103,6 +105,13 @@ def point_documents(
     """
     if not points:
         return []
+    paid = [problem.paying_for(str(point.get("name", ""))) for point in points]
+    if any(each is not paid[0] for each in paid):
+        alone = [
+            point_documents(p, [q], formulas=formulas) for p, q in zip(paid, points, strict=True)
+        ]
+        return [document for documents in alone for document in documents]
+    problem = paid[0]
     systems = [_system(problem, point) for point in points]
     parts = list(_parts(problem, systems, points))
     documents = [

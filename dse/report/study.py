@@ -15,6 +15,7 @@ from dse.spec.fields import Branch, Leaf
 from dse.spec.metrics import EVERY, METRICS
 from dse.spec.space import leaf_at, parameters
 from dse.spec.system import System
+from dse.spec.variation import MARK
 
 Document = dict[str, Any]
 
@@ -31,6 +32,7 @@ def study_document(study: Any) -> Document:
         "derived": {"space": space_size(searched(study.system))},
         "system": study.system.name,
         "references": [system.name for system in study.references],
+        "variations": dict(study.variations),
         "price_basis": study.price_basis,
         "objectives": dict(study.objectives),
         "operate": study.operate,
@@ -88,6 +90,7 @@ def study_view(document: Document) -> list[Any]:
         *(Text(text) for text in document["constraints"] or ["none beside those of the model"]),
         heading("Compared with"),
         Text(", ".join(document["references"]) or "nothing"),
+        *_variations(document),
         Text(""),
         note(
             f"price basis {document['price_basis']}, {document['facility']}, "
@@ -96,6 +99,16 @@ def study_view(document: Document) -> list[Any]:
         note(
             f"method {search['method']}, budget {search['budget']:,} designs, seed {search['seed']}"
         ),
+    ]
+
+
+def _variations(document: Document) -> list[Any]:
+    if not document["variations"]:
+        return []
+    name = document["name"].partition(MARK)[0]
+    return [
+        heading("Variations"),
+        *(Text(f"{name}{MARK}{key}: {doc}") for key, doc in document["variations"].items()),
     ]
 
 

@@ -54,7 +54,7 @@ def approaches(problem: StudyProblem, data: RunData) -> dict[str, dict[str, Any]
     made = {}
     for system, shown in zip(problem.references, front_document(data)["references"], strict=True):
         said: dict[str, Any] = {}
-        inside = Inside(problem, front)
+        inside = Inside(problem.paying_for(system.name), front)
         if changes := shown.get("changes"):
             levels = data.levels[changes["point"]]
             said["steps"] = steps(inside, system, problem.bound(levels))

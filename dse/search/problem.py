@@ -179,16 +179,37 @@ class StudyProblem:
         alone = found.read if isinstance(found, Disaggregated) else found
         return float(np.asarray(alone.result.design.price.total)[0]) / system.chips
 
+    def paying_for(self, name: str) -> StudyProblem:
+        """The problem at the price basis of a reference; itself for all others and designs."""
+        bases = dict(
+            zip((r.name for r in self.references), self.study.reference_bases, strict=True)
+        )
+        basis = bases.get(name, self.study.price_basis)
+        if basis == self.study.price_basis:
+            return self
+        if basis not in self._paying:
+            self._paying[basis] = attrs.evolve(
+                self, study=attrs.evolve(self.study, price_basis=basis)
+            )
+        return self._paying[basis]
+
+    @cached_property
+    def _paying(self) -> dict[str, StudyProblem]:
+        """The problem at other price bases."""
+        return {}
+
     def evaluate_references(self) -> list[dict[str, Any]]:
         """Each reference at its best operating point, with the rules that it breaks."""
         made = []
-        for system in self.references:
-            found = self._evaluate(stack([lower(fixed(system))]))
+        for system, basis in zip(self.references, self.study.reference_bases, strict=True):
+            lowered = stack([lower(fixed(system))])
+            found = self.paying_for(system.name)._evaluate(lowered)
             margins = {name: float(v[0]) for name, v in self.least_margins(found).items()}
             violated = [name for name, value in margins.items() if value < 0.0]
             made.append(
                 {
                     "name": system.name,
+                    "price_basis": basis,
                     "design": self._design(system),
                     "mapping": self._mapping(found, 0),
                     "metrics": {n: float(v[0]) for n, v in self.mix(found).items()},
@@ -206,11 +227,11 @@ class StudyProblem:
 
     def initial(self) -> np.ndarray:
         """[m, p] level indices of the designs of the space that are nearest to the references."""
-        rows = [
-            [nearest_level(p, look_up(system, p.path)) for p in self.parameters]
+        rows = dict.fromkeys(
+            tuple(nearest_level(p, look_up(system, p.path)) for p in self.parameters)
             for system in self.references
-        ]
-        return np.asarray(rows, np.int64).reshape(-1, len(self.parameters))
+        )
+        return np.asarray([*rows], np.int64).reshape(-1, len(self.parameters))
 
     def bound(self, levels: Sequence[int]) -> System:
         """One design as a spec."""

@@ -92,7 +92,8 @@ def _reference(
     points: Sequence[Mapping[str, Any]],
     values: np.ndarray,
 ) -> dict[str, Any]:
-    made = {**reference, "metrics": written(data.problem, reference["metrics"])}
+    problem = data.problem
+    made = {**reference, "metrics": written(problem, reference["metrics"])}
     made |= data.compared.get(reference["name"], {})
     found = np.array([[reference["metrics"][name] for name in data.settings["objectives"]]], float)
     one = to_maximise(found, data.settings["senses"])[0]
@@ -103,8 +104,10 @@ def _reference(
     if np.isfinite(price) and len(values):
         cost = float(made["metrics"]["usd_per_chip_hour"])
         made["joins_at"] = {"factor": price, "usd_per_chip_hour": price * cost}
-    design = reference.get("design", {})
-    paths = [p["path"] for p in data.problem["parameters"] if p["path"] in design]
+    # changes lead to the front only at the price that its designs are paid at
+    own_price = reference.get("price_basis", problem["price_basis"]) == problem["price_basis"]
+    design = reference.get("design", {}) if own_price else {}
+    paths = [p["path"] for p in problem["parameters"] if p["path"] in design]
     own = [design[path] for path in paths]
     rows = [[point["design"][path] for path in paths] for point in points]
     nearest = reached_by(rows, values, own, one) if paths and inside > 0.0 else None

@@ -84,7 +84,8 @@ def robustness(
     found: list[Any] = []
     inputs: dict[Any, Input] = {}
     for place, (system, point) in enumerate(zip(systems, (*points, *references), strict=True)):
-        made = _sampled(problem, system, point, number=number, seed=seed, uncertain=uncertain)
+        paid = problem.paying_for(system.name)
+        made = _sampled(paid, system, point, number=number, seed=seed, uncertain=uncertain)
         inputs |= {(i.kind, i.name, i.path): i for each in made for i in each.inputs}
         found.append((problem.mix(made), problem.least_margins(made)))
         if on_progress is not None:

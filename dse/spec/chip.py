@@ -63,8 +63,18 @@ class Announced:
 class Chip(Named):
     """A package: compute dies, memory stacks, scale-up lanes.
 
-    `published` names the figures that hold for the part as published only, and what they hold for.
+    `published` names the figures that hold for the part as published only, and what they hold for;
+    `unaffected` what is no matter to them: what a wafer costs and how many of its dies are good.
     """
+
+    unaffected: ClassVar[tuple[str, ...]] = tuple(
+        f"{die}.node.{leaf}"
+        for die in ("die", "io_die")
+        for leaf in (
+            *("wafer_price", "defect_density", "clustering", "design_cost", "mask_cost"),
+            "silicon_carbon",
+        )
+    )
 
     published: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "power": ("dies", "die", "io_die", "memory.stack", "memory.stacks", "scale_up"),

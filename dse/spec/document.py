@@ -248,7 +248,8 @@ def _void_published(
 ) -> None:
     """Drop from `merged` each figure that was published for what `child` makes different."""
     published = getattr(cls, "published", {})
-    said = list(leaf_paths(child)) if published else []
+    apart = [tuple(path.split(".")) for path in getattr(cls, "unaffected", ())]
+    said = [p for p in leaf_paths(child) if p not in apart] if published else []
     changed = [path for path in said if value_at(base, path) != value_at(child, path)]
     for target, causes in published.items():
         path = tuple(target.split("."))

@@ -27,15 +27,17 @@ from dse.spec.lines import load_toml
 from dse.spec.load import build_laid, given, load, source_from
 from dse.spec.metrics import CONSTRAINED, EVERY, LATENCIES, METRICS, SELECTABLE
 from dse.spec.raw import shown
-from dse.spec.space import parameters
+from dse.spec.space import fixed, parameters
 from dse.spec.system import System
 from dse.spec.values import is_free
+from dse.spec.variation import MARK, Entries, parted, variations, varied
 from dse.spec.workload import LanguageModel, Software, Workload
 
 METHODS = ("hybrid", "gradient", "nsga2", "tpe", "qmc", "random", "exact")
 _KEYS = (
     *("kind", "name", "doc", "system", "references", "price_basis", "objectives", "operate"),
     *("workloads", "space", "constraints", "search", "software", "facility", "sources"),
+    "variations",
 )
 
 
@@ -70,6 +72,8 @@ class Study:
     """A question, ready to be searched.
 
     `operate` is the metric in which the operator takes a design's best operating point, or EVERY.
+    `reference_bases` are the price bases of the references; one that is not the study's own stands
+    in the reference's name. `variations` are the docs of its what-ifs by name.
     """
 
     name: str
@@ -77,6 +81,7 @@ class Study:
     file: str
     system: System
     references: tuple[System, ...]
+    reference_bases: tuple[str, ...]
     price_basis: str
     objectives: Mapping[str, str]
     operate: str
@@ -87,19 +92,27 @@ class Study:
     method: str
     budget: int
     seed: int
+    variations: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
 
 def load_study(name: str, catalog: Catalog, settings: Iterable[tuple[str, str]] = ()) -> Study:
-    """A study by name or file; SpecError with every fault. `settings` lay over its system."""
-    file = catalog.find(STUDY, name)
+    """A study by name or file, or its variation (NAME@VARIATION); SpecError with every fault.
+
+    `settings` lay over its system.
+    """
+    whole, variation = parted(name)
+    file = catalog.find(STUDY, whole)
     data, lines = load_toml(file)
     origins = {path: Origin(str(file), line) for path, line in lines.items()}
     document = Document(kind=STUDY, data=data, file=str(file), origins=origins)
-    return read_study(document, catalog, settings)
+    return read_study(document, catalog, settings, variation)
 
 
 def read_study(
-    document: Document, catalog: Catalog, settings: Iterable[tuple[str, str]] = ()
+    document: Document,
+    catalog: Catalog,
+    settings: Iterable[tuple[str, str]] = (),
+    variation: str = "",
 ) -> Study:
     """The study that a document describes, as load_study."""
     found = document.data.get("kind")
@@ -107,7 +120,9 @@ def read_study(
         message = f"found kind {found!r}" if found is not None else "no kind"
         raise SpecError(document.finding(("kind",), message, f'kind = "{STUDY}"'))
     reader = _Reader(document, catalog)
-    study = reader.study(FilePath(document.file).stem, list(settings))
+    if variation:
+        reader.document, reader.laid = varied(document, variation)
+    study = reader.study(FilePath(document.file).stem, variation, list(settings))
     if reader.findings or study is None:
         raise SpecError(dict.fromkeys(reader.findings))
     return study
@@ -118,8 +133,9 @@ class _Reader:
     document: Document
     catalog: Catalog
     findings: list[Finding] = attrs.field(factory=list)
+    laid: dict[str, Entries] = attrs.field(factory=dict)
 
-    def study(self, stem: str, settings: list[tuple[str, str]]) -> Study | None:
+    def study(self, stem: str, variation: str, settings: list[tuple[str, str]]) -> Study | None:
         data = self.document.data
         self._known((), data, _KEYS)
         if data.get("name") != stem:
@@ -131,9 +147,12 @@ class _Reader:
         system = self._system(settings)
         tasks = self._tasks()
         search = self._table("search", ("method", "budget", "seed"))
+        basis = self._word(("price_basis",), PRICE_BASES, data.get("price_basis"))
+        references = self._references(basis)
         made = {
-            "references": self._references(),
-            "price_basis": self._word(("price_basis",), PRICE_BASES, data.get("price_basis")),
+            "references": tuple(system for system, _ in references),
+            "reference_bases": tuple(each for _, each in references),
+            "price_basis": basis,
             "objectives": (objectives := self._objectives()),
             "operate": self._operate(tasks, objectives),
             "constraints": self._constraints(),
@@ -142,12 +161,20 @@ class _Reader:
             "method": self._word(("search", "method"), METHODS, search.get("method", "hybrid")),
             "budget": self._whole("budget", search.get("budget", 2000), 1),
             "seed": self._whole("seed", search.get("seed", 0), 0),
+            "variations": self._variations(),
         }
         if self.findings or system is None:
             return None
-        return Study(
-            name=stem, doc=doc, file=self.document.file, system=system, tasks=tasks, **made
-        )
+        name = f"{stem}{MARK}{variation}" if variation else stem
+        file = self.document.file
+        return Study(name=name, doc=doc, file=file, system=system, tasks=tasks, **made)
+
+    def _variations(self) -> Mapping[str, str]:
+        try:
+            return variations(self.document)
+        except SpecError as error:
+            self.findings += error.findings
+            return {}
 
     def _sources(self) -> None:
         """A study's sources are for its readers; they have the form of a spec's."""
@@ -190,10 +217,16 @@ class _Reader:
 
     def _named(self, of: type, path: Path, raw: Any) -> Any:
         try:
-            return load(of, self._name(of, raw), self.catalog)
+            return self._loaded(of, self._name(of, raw))
         except InputError as error:
             self._absorb(error, path)
             return None
+
+    def _loaded(self, of: Any, name: str) -> Any:
+        """A spec with what the variation lays over its kind."""
+        if laid := self.laid.get(of.kind):
+            return build_laid(read(of.kind, name, self.catalog), laid, self.catalog)
+        return load(of, name, self.catalog)
 
     def _name(self, of: Any, raw: Any) -> str:
         """The name of a spec; a path to a file is relative to the study's."""
@@ -222,7 +255,8 @@ class _Reader:
             self._absorb(error, ("system",))
             return None
         try:
-            made = build_laid(document, [*self._space(), *given(settings)], self.catalog)
+            laid = self.laid.get("system", [])
+            made = build_laid(document, [*self._space(), *laid, *given(settings)], self.catalog)
         except InputError as error:
             self._absorb(error, ("system",))
             return None
@@ -243,13 +277,31 @@ class _Reader:
             paths[parts] = path
         return [(path, raw, self.document.origin(key)) for path, (key, raw) in entries.items()]
 
-    def _references(self) -> tuple[System, ...]:
+    def _references(self, basis: str) -> list[tuple[System, str]]:
+        """The systems that are shown beside the designs, each with its price basis."""
         raw = self.document.data.get("references", [])
         if not isinstance(raw, list):
             self._note(("references",), f"found {shown(raw)}", "a list of systems")
-            return ()
-        made = [self._named(System, ("references", str(i)), name) for i, name in enumerate(raw)]
-        return tuple(system for system in made if system is not None)
+            return []
+        found = [self._reference(("references", str(i)), item, basis) for i, item in enumerate(raw)]
+        made = [each for each in found if each is not None]
+        twice = [item for i, item in enumerate(raw) if item in raw[:i]]
+        if twice:
+            self._note(("references",), f"{shown(twice[0])} stands twice", "each system once")
+        # at the price of a variation two may be one
+        return list({system.name: (system, own) for system, own in made}.values())
+
+    def _reference(self, path: Path, raw: Any, basis: str) -> tuple[System, str] | None:
+        """A system, by its name or in a table with the price basis that it has instead."""
+        own = basis
+        if isinstance(raw, Mapping):
+            self._known(path, raw, ("system", "price_basis"))
+            own = self._word((*path, "price_basis"), PRICE_BASES, raw.get("price_basis", basis))
+            path, raw = (*path, "system"), raw.get("system")
+        system = self._named(System, path, raw)
+        if system is None:
+            return None
+        return (system if own == basis else at_basis(system, own)), own
 
     def _tasks(self) -> tuple[Task, ...]:
         raw = self.document.data.get("workloads")
@@ -277,7 +329,9 @@ class _Reader:
         """What decodes: as the study says, else as the workload does."""
         try:
             name = workload.decode_system if raw is None else self._name(System, raw)
-            return decoder(attrs.evolve(workload, decode_system=name), self.catalog)
+            made = decoder(attrs.evolve(workload, decode_system=name), self.catalog)
+            laid = isinstance(made, System) and self.laid.get("system")
+            return fixed(self._loaded(System, name)) if laid else made
         except InputError as error:
             self._absorb(error, path)
             return None
@@ -317,6 +371,12 @@ class _Reader:
             except InputError as error:
                 self._absorb(error, path)
         return tuple(made)
+
+
+def at_basis(system: System, basis: str) -> System:
+    """A reference that is paid at another price basis than the study's: its name says so."""
+    named: Any = system
+    return attrs.evolve(named, name=f"{system.name} ({basis})")  # type: ignore[no-any-return]
 
 
 def _values(table: Mapping[str, Any], above: Path) -> Iterator[tuple[Path, Any]]:

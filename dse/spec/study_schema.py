@@ -32,7 +32,7 @@ def study_schema() -> Json:
             "references": {
                 "description": "systems that results are shown beside",
                 "type": "array",
-                "items": _name("system", "a system"),
+                "items": {"anyOf": [_name("system", "a system"), _priced()]},
             },
             "price_basis": {
                 "description": "what chips are paid at: one for all that are compared",
@@ -54,6 +54,7 @@ def study_schema() -> Json:
             "software": _name("software", "what a software stack attains of the hardware"),
             "facility": _name("facility", "where the system stands"),
             "sources": sources_schema(),
+            "variations": _variations(),
         },
         required=["system", "price_basis", "objectives", "workloads"],
         definitions=definitions,
@@ -63,6 +64,44 @@ def study_schema() -> Json:
 def _name(kind: str, doc: str) -> Json:
     described = f"{doc}: a {kind}'s name, or the path of its file"
     return {"description": described, "type": "string", "minLength": 1}
+
+
+def _priced() -> Json:
+    """A reference that is paid at another price basis."""
+    return {
+        "description": "a system at a price basis of its own",
+        "type": "object",
+        "required": ["system"],
+        "properties": {
+            "system": _name("system", "the system"),
+            "price_basis": {"description": "what it is paid at", "enum": list(PRICE_BASES)},
+        },
+        "additionalProperties": False,
+    }
+
+
+def _variations() -> Json:
+    """What-ifs: keys of the study in place of its own, and values laid over all its specs."""
+    return {
+        "description": "what-ifs by name: STUDY@NAME is the study with what stands here",
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "properties": {
+                "doc": {"description": "what differs, in one line", "type": "string"},
+                "price_basis": {"description": "what chips are paid at", "enum": list(PRICE_BASES)},
+                "software": _name("software", "what a software stack attains of the hardware"),
+                "facility": _name("facility", "where the system stands"),
+                "constraints": {"description": "limits beside the study's", "type": "object"},
+                "set": {
+                    "description": "dotted path -> value, laid over designs and references; a path "
+                    "may begin with workload, software or facility",
+                    "type": "object",
+                },
+            },
+            "additionalProperties": False,
+        },
+    }
 
 
 def _objectives() -> Json:
