@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -14,7 +15,10 @@ from test_cli_run import write
 from dse.cli import cli
 from dse.model.uncertainty import Input
 from dse.search.front import non_dominated
-from dse.search.robust import Robustness, separation, threshold
+from dse.search.problem import StudyProblem
+from dse.search.robust import Robustness, robustness, separation, threshold
+from dse.spec.catalog import Catalog
+from dse.spec.study import Constraint, load_study
 from dse.spec.values import Triangular
 
 RNG = np.random.default_rng(5)
@@ -102,3 +106,23 @@ def test_the_command_adds_shares_and_bands(run: Path) -> None:
     text = CliRunner().invoke(cli, command).stdout
     assert "What flips it" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_limit_on_power_slows_a_design_and_loses_none(run: Path) -> None:
+    """Where a sample draws more than the study's limit the chip is set to the limit."""
+    study = load_study("tiny.toml", Catalog.default())
+    free = StudyProblem(study)
+    levels = np.zeros((1, len(free.parameters)), np.int64)
+    made = free.evaluate(levels)
+    power = float(made.metrics["chip_power_w"][0])
+    limit = Constraint(text="limit", name="chip.power", metric="chip_power_w", limit=power)
+    design = {p.path: getattr(p.levels[0], "name", p.levels[0]) for p in free.parameters}
+    point = {"design": design, "mapping": made.mapping[0]}
+    asked: dict[str, Any] = {"number": 200, "seed": 1, "uncertain": "both"}
+    loose = robustness(free, [point], [], **asked)
+    held = StudyProblem(attrs.evolve(study, constraints=(limit,)))
+    tight = robustness(held, [point], [], **asked)
+    assert tight.broken[0]["limit"] == 0.0
+    speed = tight.values[0, :, 0] / loose.values[0, :, 0]
+    slowed = speed < 0.999
+    assert 20 < slowed.sum() < 200

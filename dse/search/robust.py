@@ -17,7 +17,11 @@ from dse.model.uncertainty import Input, sample
 from dse.search.front import to_maximise
 from dse.search.problem import StudyProblem
 from dse.search.relaxation import mapping_row
+from dse.spec.space import bind
 from dse.spec.system import System
+
+POWER = "chip_power_w"
+"""The metric whose limit a running chip can be set to."""
 
 BLOCK = 64
 """Samples whose designs are compared at once."""
@@ -74,12 +78,17 @@ def robustness(
 ) -> Robustness:
     """Points and references of `front_document` on `number` samples.
 
+    Where a sample makes a design draw more than the study's limit on a chip's power, the design
+    runs slower at that limit, as chips with a power limit do: it is not lost.
+
     UsageError for a study whose workloads are decoded by another system.
     """
     if any(task.decoder is not None for task in problem.study.tasks):
         raise UsageError("a workload that another system decodes cannot be sampled")
     named = {each.name: each for each in problem.references}
-    systems = [problem.uncertain(problem.levels_of(point["design"])) for point in points]
+    systems = [
+        _limited(problem, problem.uncertain(problem.levels_of(point["design"]))) for point in points
+    ]
     systems += [named[reference["name"]] for reference in references]
     found: list[Any] = []
     inputs: dict[Any, Input] = {}
@@ -104,6 +113,16 @@ def robustness(
         inputs=tuple(inputs.values()),
         points=len(points),
     )
+
+
+def _limited(problem: StudyProblem, system: System) -> System:
+    """A design whose chips are set to the least of the study's limits on their power."""
+    limits = problem.study.constraints
+    caps = [each.limit for each in limits if each.metric == POWER and each.upper]
+    if not caps or system.chip.power_cap:
+        return system
+    made: System = bind(system, {"chip.power_cap": min(caps)})
+    return made
 
 
 def _sampled(
