@@ -86,6 +86,12 @@ def _torus(system: System) -> Scalar:
     return weight
 
 
+def _mesh(system: System) -> Scalar:
+    # without lanes each chip is a domain of its own, and a mesh of one has no links
+    weight: Scalar = system.scale_up.topology[2]
+    return weight * system.chip.scale_up.lanes
+
+
 _DIE = ("chip.die.area", "chip.die.core.count", "chip.die.sram", "chip.die.core.sram")
 _IO_DIE = ("chip.io_die.area", "chip.die.sram", "chip.io_die.overhead_area")
 _EDGE = (
@@ -208,6 +214,16 @@ RULES = (
         limit=lambda s: s.chip.scale_up.lanes,
         applies=_torus,
         paths=("scale_up.x.lanes", "scale_up.y.lanes", "scale_up.z.lanes"),
+        limits=("chip.scale_up.lanes",),
+    ),
+    Rule(
+        name="fabric.mesh",
+        formula="other chips of a domain <= lanes of a chip: one at least to each",
+        unit="1",
+        value=lambda s: s.chips - 1.0,
+        limit=lambda s: s.chip.scale_up.lanes,
+        applies=_mesh,
+        paths=("chips",),
         limits=("chip.scale_up.lanes",),
     ),
 )

@@ -28,7 +28,10 @@ TIGHT = 0.1
 OPERATING = ("mapping", "memory", "tpot", "ttft")
 """Rules of an operating point; all others are of the design alone."""
 
-WHOLE = ("mapping", "chip.cores", "fabric.switches", "fabric.torus", "fabric.lanes")
+WHOLE = (
+    *("mapping", "chip.cores"),
+    *("fabric.switches", "fabric.torus", "fabric.lanes", "fabric.mesh"),
+)
 """Rules that count things: what uses all it may has no room, and nothing to tell."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from dse.spec.chip import Chip
 from dse.spec.fields import (
@@ -103,7 +104,12 @@ class LiquidCooling:
 
 @spec()
 class Rack:
-    """The rack: what it holds, feeds and cools."""
+    """The rack: what it holds, feeds and cools.
+
+    What is published of fans or pumps holds for the cooling that it was published with.
+    """
+
+    published: ClassVar[Mapping[str, tuple[str, ...]]] = {"cooling_power": ("cooling",)}
 
     chips: float = count("chips in one rack", default=1.0, low=1)
     power_limit: float = quantity("kW", "power one rack may draw; 0 declares no limit")
