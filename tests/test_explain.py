@@ -29,12 +29,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path)
     assert dse("run", "tiny.toml", "--no-mirror").exit_code == 0
-    monkeypatch.setattr(detail, "_add_elasticities", _none)
+    monkeypatch.setattr(detail, "_add_slopes", _none)
 
 
-def _none(documents: list[dict[str, Any]], *_: Any) -> None:
+def _none(_problem: Any, documents: list[dict[str, Any]], *_: Any) -> None:
     for document in documents:
-        document["elasticities"] = []
+        document |= {"elasticities": [], "prices": []}
 
 
 def explained(*arguments: str) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def test_a_run_without_its_study_says_so(run: None) -> None:
 def test_where_nothing_is_feasible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The nearest design is explained, with the rules that it breaks."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(detail, "_add_elasticities", _none)
+    monkeypatch.setattr(detail, "_add_slopes", _none)
     write(tmp_path, **{"<= 3000 USD": "<= 300 USD"})
     assert dse("run", "tiny.toml", "--no-mirror").exit_code == 3
     assert "nearest" in dse("explain", "tiny", "1").stderr

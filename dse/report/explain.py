@@ -83,7 +83,7 @@ def explain_view(document: Document) -> list[Any]:
     for name in ("power", "cost"):
         parts += tree_view(document[name], other[name] if other else None)
     bound = ", ".join(document["active"]) or "none"
-    parts += [heading("Active constraints"), Text(bound)]
+    parts += [heading("Active constraints"), Text(bound), *_prices(document)]
     for metric in document["objectives"]:
         parts += _elasticities(document, metric)
     return parts + (formulas_view(document["formulas"]) if "formulas" in document else [])
@@ -151,8 +151,50 @@ def _footprint(document: Document) -> Any:
         [
             Column("holds", [*names, "usable"]),
             Column("GB", [in_unit(b, "GB") for b in (*(r["bytes"] for r in rows), room)], True),
-            Column("share", [*(percent(row["bytes"] / room) for row in rows), ""], True),
+            Column("share", [*(_share_held(row, room) for row in rows), ""], True),
         ]
+    )
+
+
+def _share_held(row: Document, room: float) -> str:
+    """What a part takes of the memory of the chip that holds it."""
+    return percent(row["bytes"] / row.get("capacity_bytes", room))
+
+
+def _prices(document: Document) -> list[Any]:
+    """What the limits that bind, or nearly do, are worth."""
+    rows = document["prices"]
+    if not rows:
+        return []
+    names = [each["limit"] for each in rows]
+    return [
+        heading(f"What more of a limit is worth in {rows[0]['metric']}"),
+        table(
+            [
+                Column("limit", names, fold=True),
+                Column("left", [percent(each["margin"]) for each in rows], right=True),
+                Column(
+                    "1 % more", [percent(0.01 * each["elasticity"]) for each in rows], right=True
+                ),
+                Column("one unit more", [_per_unit(each) for each in rows], right=True),
+                Column("spent on", [_via(each) for each in rows], fold=True),
+            ]
+        ),
+        *(
+            note(f"{each['limit']} would be worth more if {', '.join(each['held_by'])} gave too")
+            for each in rows
+            if each["held_by"]
+        ),
+    ]
+
+
+def _per_unit(row: Document) -> str:
+    return f"{percent(row['per_unit'])}/{row['unit']}"
+
+
+def _via(row: Document) -> str:
+    return " and ".join(each["path"] for each in row["via"]) or (
+        "batch" if row["elasticity"] else ""
     )
 
 
