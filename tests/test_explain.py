@@ -131,6 +131,21 @@ def test_where_nothing_is_feasible(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     made = explained("tiny", "nearest")
     assert "chip.cost <= 300 USD" in made["broken"]
     assert "chip.cost <= 300 USD" in made["active"]
+    (tried,) = made["repairs"]
+    assert not tried["feasible"]
+    assert "chip.cost <= 300 USD stays broken" in dse("explain", "tiny", "nearest").stdout
+
+
+def test_the_change_that_makes_a_design_feasible(run: None) -> None:
+    """A reference that is too dear has fewer stacks; the change is shown with what it loses."""
+    made = explained("tiny", "trn2-ultraserver")
+    assert made["broken"]
+    (change,) = made["repairs"]
+    assert change["changes"] == [{"path": "chip.memory.stacks", "from": 4.0, "to": 2.0}]
+    assert change["gain"]["tokens_per_usd"] < 0.0
+    text = dse("explain", "tiny", "trn2-ultraserver").stdout
+    assert "chip.memory.stacks: 4 to 2" in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_trees() -> None:

@@ -92,7 +92,7 @@ def point_documents(
     """
     if not points:
         return []
-    systems = [_system(problem, point) for point in points]
+    systems = [system_of(problem, point) for point in points]
     documents = [
         {
             **{key: point[key] for key in ("name", "id", "rank", "knee") if key in point},
@@ -114,7 +114,7 @@ def active(margins: Mapping[str, float]) -> list[str]:
     return [n for n, m in margins.items() if m < (0.0 if n in WHOLE else ACTIVE)]
 
 
-def _system(problem: StudyProblem, point: Mapping[str, Any]) -> System:
+def system_of(problem: StudyProblem, point: Mapping[str, Any]) -> System:
     """The system of a point, by its levels, or of a reference, by its name."""
     if name := point.get("name"):
         return fixed(next(each for each in problem.references if each.name == name))
