@@ -160,7 +160,23 @@ def detail(seed: int = 0) -> dict[str, Any]:
             {"path": "facility.energy_price", "kind": "exact", "metric": GOALS[0], "value": -0.1},
         ],
         "active": ["memory", "tpot <= 50 ms"],
+        "prices": [PRICE],
     }
+
+
+PRICE = {
+    "limit": "chip.power <= 2000 W",
+    "value": 2000.0,
+    "unit": "W",
+    "margin": 0.016,
+    "binding": False,
+    "metric": GOALS[0],
+    "elasticity": 3.37,
+    "per_unit": 0.0016850,
+    "via": [{"path": "chip.memory.stacks", "change": 2.55}],
+    "objectives": {GOALS[0]: 3.37},
+    "held_by": ["rack.power"],
+}
 
 
 SOURCE = {

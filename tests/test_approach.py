@@ -10,7 +10,7 @@ import pytest
 
 from dse.report.references import reference_view
 from dse.report.terminal import rendered
-from dse.search.approach import Inside, purchase, steps
+from dse.search.approach import Inside, purchase, repairs, steps
 from dse.search.problem import StudyProblem
 from dse.search.protocol import Evaluations, Parameter
 from dse.spec.catalog import Catalog
@@ -142,3 +142,62 @@ def test_gains_are_shown_below_the_reference(problem: ByHand, inside: Inside) ->
     rows = [line.split() for line in text.splitlines() if line.startswith("chip.") and "%" in line]
     assert [row[-4:] for row in rows] == [["113", "%", "12.5", "%"], ["25", "%*", "0", "%"]]
     assert "chip.memory.stacks alone breaks power" in text
+
+
+class Drawing(ByHand):
+    """A core draws 1, a stack 2 and a die 10; what draws more than `limit` breaks the rule."""
+
+    limit = 60.0
+
+    def judged(self, systems: Sequence[System], price: float = 1.0) -> Evaluations:
+        found = super().judged(systems, price)
+        drawn = np.array(
+            [
+                s.chip.die.core.count + 2.0 * s.chip.memory.stacks + 10.0 * s.chip.dies
+                for s in systems
+            ]
+        )
+        return attrs.evolve(found, margins=(1.0 - drawn / self.limit)[:, None])
+
+
+@pytest.fixture
+def drawing(problem: ByHand) -> Drawing:
+    return Drawing(problem.study)
+
+
+def largest(problem: ByHand) -> System:
+    """The design of the space that draws most, 84."""
+    return problem.bound([1, 1, 1])
+
+
+def test_what_makes_a_design_feasible_by_itself(drawing: Drawing) -> None:
+    """Each parameter that is enough alone, the one that loses least first; nothing if all holds."""
+    drawing.limit = 72.0
+    found = repairs(drawing, largest(drawing))
+    changes = [row["changes"] for row in found]
+    assert changes == [
+        [{"path": "chip.dies", "from": 4.0, "to": 2.0}],
+        [{"path": "chip.die.core.count", "from": 24.0, "to": 12.0}],
+    ]
+    assert all(row["feasible"] and not row["broken"] for row in found)
+    assert found[0]["gain"]["tokens_per_usd"] == pytest.approx(0.0)
+    assert found[1]["gain"]["tokens_per_usd"] == pytest.approx(-0.5)
+    drawing.limit = 84.0
+    assert repairs(drawing, largest(drawing)) == []
+
+
+def test_where_no_change_alone_is_enough(drawing: Drawing) -> None:
+    """Two that are, without a third that is not needed."""
+    drawing.limit = 60.0
+    (found,) = repairs(drawing, largest(drawing))
+    assert found["feasible"]
+    assert [each["path"] for each in found["changes"]] == ["chip.dies", "chip.memory.stacks"]
+
+
+def test_where_nothing_is_enough(drawing: Drawing) -> None:
+    """Three changes, and what is broken still."""
+    drawing.limit = 40.0
+    (found,) = repairs(drawing, largest(drawing))
+    assert not found["feasible"]
+    assert found["broken"] == ["power"]
+    assert len(found["changes"]) == 3

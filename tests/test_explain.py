@@ -29,12 +29,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path)
     assert dse("run", "tiny.toml", "--no-mirror").exit_code == 0
-    monkeypatch.setattr(detail, "_add_elasticities", _none)
+    monkeypatch.setattr(detail, "_add_slopes", _none)
 
 
-def _none(documents: list[dict[str, Any]], *_: Any) -> None:
+def _none(_problem: Any, documents: list[dict[str, Any]], *_: Any) -> None:
     for document in documents:
-        document["elasticities"] = []
+        document |= {"elasticities": [], "prices": []}
 
 
 def explained(*arguments: str) -> dict[str, Any]:
@@ -124,13 +124,28 @@ def test_a_run_without_its_study_says_so(run: None) -> None:
 def test_where_nothing_is_feasible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The nearest design is explained, with the rules that it breaks."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(detail, "_add_elasticities", _none)
+    monkeypatch.setattr(detail, "_add_slopes", _none)
     write(tmp_path, **{"<= 3000 USD": "<= 300 USD"})
     assert dse("run", "tiny.toml", "--no-mirror").exit_code == 3
     assert "nearest" in dse("explain", "tiny", "1").stderr
     made = explained("tiny", "nearest")
     assert "chip.cost <= 300 USD" in made["broken"]
     assert "chip.cost <= 300 USD" in made["active"]
+    (tried,) = made["repairs"]
+    assert not tried["feasible"]
+    assert "chip.cost <= 300 USD stays broken" in dse("explain", "tiny", "nearest").stdout
+
+
+def test_the_change_that_makes_a_design_feasible(run: None) -> None:
+    """A reference that is too dear has fewer stacks; the change is shown with what it loses."""
+    made = explained("tiny", "trn2-ultraserver")
+    assert made["broken"]
+    (change,) = made["repairs"]
+    assert change["changes"] == [{"path": "chip.memory.stacks", "from": 4.0, "to": 2.0}]
+    assert change["gain"]["tokens_per_usd"] < 0.0
+    text = dse("explain", "tiny", "trn2-ultraserver").stdout
+    assert "chip.memory.stacks: 4 to 2" in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_trees() -> None:

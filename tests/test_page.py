@@ -122,7 +122,15 @@ def test_a_page_shows_the_run_and_opens_its_bend(tab: Any, made: tuple[Any, str]
     name = tab.inner_text("#detail-title")
     assert int(name.removeprefix("Design ")) in data.front
     body = tab.inner_text("#detail-body")
-    for words in ("attention, HBM", " ms · ", "weights", "chip.memory.bandwidth", "arrays", "25 %"):
+    for words in (
+        "attention, HBM",
+        " ms · ",
+        "weights",
+        "chip.memory.bandwidth",
+        "arrays",
+        "25 %",
+        "+1 W",
+    ):
         assert words in body
     assert count(tab) == int(data.feasible.sum())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Dict
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import jax
@@ -17,7 +17,7 @@ import numpy as np
 
 from dse.errors import UsageError
 from dse.model.collectives import network
-from dse.model.estimate import Setting
+from dse.model.estimate import Result, Setting
 from dse.model.evaluator import CHUNK, Evaluation, Question, evaluate
 from dse.model.footprint import cache_of_sequence
 from dse.model.guard import Scalar
@@ -67,6 +67,21 @@ class Disaggregated:
         return self.read.feasible & self.answer.feasible & (self.margins["ttft"] >= 0.0)
 
 
+class Side(NamedTuple):
+    """What one side does: metrics and margins [n] by name, SI; `useful` FLOP/s of its job [n]."""
+
+    metrics: Dict[str, np.ndarray]
+    margins: Dict[str, np.ndarray]
+    useful: np.ndarray
+
+    @classmethod
+    def of(cls, found: Result) -> Side:
+        """The side of n operating points."""
+        metrics = {name: np.asarray(found.metrics[name]) for name in METRICS}
+        margins = {name: np.asarray(value) for name, value in found.margins.items()}
+        return cls(metrics, margins, np.asarray(found.operation.useful_flops, np.float64))
+
+
 def sides(question: Question) -> tuple[Question, Question]:
     """What the reading and the decoding side are asked; UsageError for work that has no decode."""
     work = question.workload
@@ -95,18 +110,11 @@ def disaggregate(
     if len(answer.rows) != number:
         answer = jax.tree.map(lambda leaf: np.repeat(leaf, number, axis=0), answer)
     read, moved = _within_limit(systems, reading)
-    metrics, share = joined(read, answer, question.workload, moved)
-    limit = question.workload.ttft
-    # a metric is float32; so is what a margin of zero means
-    late = (limit - metrics["ttft_s"]) / limit + 2.0 * SLACK
-    margins = {name: np.minimum(read.margins[name], answer.margins[name]) for name in read.margins}
+    metrics, margins, share = joined(
+        Side.of(read.result), Side.of(answer.result), question.workload, moved
+    )
     return Disaggregated(
-        read=read,
-        answer=answer,
-        transfer=moved,
-        share=share,
-        metrics=metrics,
-        margins={**margins, "tpot": answer.margins["tpot"], "ttft": late},
+        read=read, answer=answer, transfer=moved, share=share, metrics=metrics, margins=margins
     )
 
 
@@ -115,7 +123,8 @@ def _within_limit(systems: System, question: Question) -> tuple[Evaluation, np.n
     limit = question.workload.ttft
     found = evaluate(systems, question)
     kept = np.zeros(len(found.rows))
-    moved = transfer_time(systems, found.rows, question)
+    setting = question.setting
+    moved = transfer_time(systems, setting, found.rows)
     for _ in range(ROUNDS):
         wanted = GRID ** np.ceil(np.log(np.maximum(moved, 1e-9)) / np.log(GRID))
         late = found.feasible & (found.metrics["ttft_s"] + moved > limit) & (wanted > kept)
@@ -129,7 +138,7 @@ def _within_limit(systems: System, question: Question) -> tuple[Evaluation, np.n
             part = jax.tree.map(lambda leaf, m=members: np.asarray(leaf)[m], systems)
             again = evaluate(part, attrs.evolve(question, workload=tighter))
             found = jax.tree.map(lambda all_, new, m=members: _put(all_, m, new), found, again)
-        moved = transfer_time(systems, found.rows, question)
+        moved = transfer_time(systems, setting, found.rows)
     return found, moved
 
 
@@ -139,18 +148,22 @@ def _put(array: np.ndarray, members: np.ndarray, values: np.ndarray) -> np.ndarr
     return made
 
 
-def transfer_time(systems: System, rows: np.ndarray, question: Question) -> np.ndarray:
+def transfer_time(systems: System, setting: Setting, rows: np.ndarray) -> np.ndarray:
     """Seconds in which a prompt's cache leaves the chips that read it.
 
-    `systems` is a lowered System with leaves [n], `rows` the mappings [n, len(Mapping)].
+    `systems` is a lowered System with leaves [n], as those of `setting` may be; `rows` the mappings
+    [n, len(Mapping)].
     """
-    setting = jax.tree.map(np.float32, question.setting)
+    number = len(rows)
+    setting = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(leaf), number), setting)
     parts = []
     for start in range(0, len(rows), CHUNK):
         members = np.arange(start, start + CHUNK)
         members = np.where(members < len(rows), members, start)
-        chunk = jax.tree.map(lambda leaf, m=members: np.asarray(leaf, np.float32)[m], systems)
-        seconds = _transfers()(chunk, setting, Mapping(*rows[members].T))
+        chunk, asked = jax.tree.map(
+            lambda leaf, m=members: np.asarray(leaf, np.float32)[m], (systems, setting)
+        )
+        seconds = _transfers()(chunk, asked, Mapping(*np.asarray(rows[members], np.float32).T))
         parts.append(np.asarray(seconds, np.float64)[: len(rows) - start])
     return np.concatenate(parts)
 
@@ -158,7 +171,7 @@ def transfer_time(systems: System, rows: np.ndarray, question: Question) -> np.n
 @cache
 def _transfers() -> Any:
     """The compiled transfer times of a chunk of designs."""
-    return program("transfer", jax.vmap(_transfer, in_axes=(0, None, 0)))
+    return program("transfer", jax.vmap(_transfer))
 
 
 def _transfer(system: System, setting: Setting, mapping: Mapping) -> Scalar:
@@ -169,9 +182,21 @@ def _transfer(system: System, setting: Setting, mapping: Mapping) -> Scalar:
 
 
 def joined(
-    read: Evaluation, answer: Evaluation, work: Workload, transfer: np.ndarray
+    read: Side, answer: Side, work: Workload, transfer: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
+    """Metrics of output tokens and margins from those of both sides, and the share of chips [n]
+    that read; SI.
+    """
+    metrics, share = _per_token(read, answer, work, transfer)
+    # a metric is float32; so is what a margin of zero means
+    late = (work.ttft - metrics["ttft_s"]) / work.ttft + 2.0 * SLACK
+    margins = {name: np.minimum(read.margins[name], answer.margins[name]) for name in read.margins}
+    return metrics, {**margins, "tpot": answer.margins["tpot"], "ttft": late}, share
+
+
+def _per_token(
+    read: Side, answer: Side, work: Workload, transfer: np.ndarray
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Metrics of output tokens from those of both sides, and the share of chips that read; SI."""
     one = {name: np.asarray(value, np.float64) for name, value in read.metrics.items()}
     other = {name: np.asarray(value, np.float64) for name, value in answer.metrics.items()}
     # requests a second and chip of each side
@@ -209,12 +234,12 @@ def joined(
 
 
 def _utilisation(
-    read: Evaluation, answer: Evaluation, share: np.ndarray, chips: np.ndarray, others: np.ndarray
+    read: Side, answer: Side, share: np.ndarray, chips: np.ndarray, others: np.ndarray
 ) -> np.ndarray:
     """Useful FLOP/s over peak of all chips."""
     useful, peak = np.zeros(len(share)), np.zeros(len(share))
     for side, part, number in ((read, share, chips), (answer, 1.0 - share, others)):
-        done = part * np.asarray(side.result.operation.useful_flops, np.float64) / number
+        done = part * side.useful / number
         useful = useful + done
         peak = peak + done / np.asarray(side.metrics["mfu"], np.float64)
     return useful / peak

@@ -60,6 +60,11 @@ class Number:
     place: int
     stale: tuple[int, ...] = ()
 
+    @property
+    def of_system(self) -> bool:
+        """Whether it is a leaf of the system, not of what is asked of it."""
+        return _of_system(self.path)
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class Slopes:
@@ -138,7 +143,7 @@ class Point:
     @property
     def counts(self) -> list[Number]:
         """The counts of the system."""
-        return [n for n in self.numbers.values() if n.leaf.sort == "count" and _of_system(n.path)]
+        return [n for n in self.numbers.values() if n.leaf.sort == "count" and n.of_system]
 
     def moved(self, number: Number, value: float) -> np.ndarray:
         """All values [n] with one of them changed, and without what is then stale."""
@@ -161,14 +166,15 @@ def _named(system: System, setting: Setting) -> Iterator[tuple[str, Leaf]]:
             yield path, leaf
 
 
-def slopes(asked: Sequence[tuple[Point, Number, float]], rows: np.ndarray) -> Slopes:
+def slopes(asked: Sequence[tuple[Point, Number | None, float]], rows: np.ndarray) -> Slopes:
     """Derivatives of all figures: of points, each to a number times a factor, at `rows` [k, 8].
 
-    All points are of one phase.
+    All points are of one phase. Without a number nothing moves.
     """
     first = asked[0][0]
-    values = np.stack([p.moved(number, number.value * factor) for p, number, factor in asked])
-    places = np.array([number.place for _, number, _ in asked])
+    values = np.stack([p.moved(n, n.value * factor) if n else p.values for p, n, factor in asked])
+    places = np.array([number.place if number else 0 for _, number, _ in asked])
+    moving = np.array([number is not None for _, number, _ in asked])
     degrees = np.asarray(rows, np.float64)
     run = _program(first.phase, *map(jax.tree.structure, (first.system, first.setting)))
     parts = []
@@ -177,7 +183,8 @@ def slopes(asked: Sequence[tuple[Point, Number, float]], rows: np.ndarray) -> Sl
             members = np.minimum(np.arange(start, start + CHUNK), len(values) - 1)
             each = np.arange(CHUNK)
             directions = np.zeros((CHUNK, values.shape[1]))
-            directions[each, places[members]] = values[members, places[members]]
+            whole = values[members, places[members]]
+            directions[each, places[members]] = np.where(moving[members], whole, 0.0)
             made = run(values[members].T, directions.T, degrees[members].T)
             parts.append(jax.tree.map(np.asarray, made))
     found = jax.tree.map(lambda *each: np.concatenate(each)[: len(values)], *parts)

@@ -6,24 +6,25 @@ as it is now.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from dse.errors import Finding, InputError, RunError
-from dse.model.breakdown import bound_times, chip_parts, operate
-from dse.model.disaggregation import sides
+from dse.model.breakdown import bound_times, chip_parts
 from dse.model.evaluator import Evaluation, Question, evaluate
 from dse.model.pytree import lower, stack
-from dse.model.sensitivity import AT, Point, slopes
+from dse.model.sensitivity import Number
 from dse.report.evaluation import WHOLE, evaluation_document
 from dse.report.formulas import formula_documents
+from dse.report.operation import add_operation, breakdown_rows, capacity
 from dse.report.trees import cost_tree, power_tree, scaled
+from dse.search.prices import limit_prices
 from dse.search.problem import StudyProblem
 from dse.search.record import RunData
-from dse.search.relaxation import mapping_row
+from dse.search.slopes import Leaves, design_slopes
 from dse.spec.catalog import Catalog
 from dse.spec.space import fixed
 from dse.spec.study import load_study
@@ -73,63 +74,50 @@ def _no_study(data: RunData, name: str, why: str) -> NoReturn:
     )
 
 
-class _Part(NamedTuple):
-    """One workload's share of some points: the systems that do it and how each operates."""
-
-    label: str
-    question: Question
-    systems: list[System]
-    mappings: list[Mapping[str, Any]]
-
-    @property
-    def rows(self) -> np.ndarray:
-        """The mappings [n, 8] as the model takes them."""
-        return np.array([mapping_row(mapping) for mapping in self.mappings])
-
-    @property
-    def batch(self) -> np.ndarray:
-        """Sequences in flight, [n]."""
-        return np.array([float(m["batch"]) for m in self.mappings])
-
-
 def point_documents(
-    problem: StudyProblem, points: Sequence[Mapping[str, Any]], *, formulas: bool = False
+    problem: StudyProblem,
+    points: Sequence[Mapping[str, Any]],
+    *,
+    formulas: bool = False,
+    only: Collection[str] | None = None,
 ) -> list[Document]:
     """Points and references of `front_document` in full, each with
 
     design, mapping, metrics, margins (as given), breakdown [{workload, phase, group, bound,
-    seconds}], footprint [{workload, part, bytes}], capacity_bytes, power and cost as trees {name,
-    value, unit, children} whose children add up, elasticities [{path, kind, metric, value}] of the
-    objectives, the largest TOLD of each, and active, the rules that bind. Trees and elasticities
-    are those of the first workload, of a mix, at its own operating point. `formulas` adds those.
+    seconds}], footprint [{workload, part, bytes}, with capacity_bytes where another system holds
+    it], capacity_bytes, power and cost as trees {name, value, unit, children} whose children add
+    up, elasticities [{path, kind, metric, value}] of the objectives, the largest TOLD of each,
+    active, the rules that bind, and prices, what a limit that binds is worth (see
+    `dse.search.prices`). Of a mix of workloads trees are means over the time that each takes, and
+    elasticities those of the mix. `only` names the leaves whose elasticities are asked for.
+    `formulas` adds those of the first workload.
     """
     if not points:
         return []
     paid = [problem.paying_for(str(point.get("name", ""))) for point in points]
     if any(each is not paid[0] for each in paid):
-        alone = [
-            point_documents(p, [q], formulas=formulas) for p, q in zip(paid, points, strict=True)
-        ]
-        return [document for documents in alone for document in documents]
+        made: dict[int, Document] = {}
+        for basis in dict.fromkeys(map(id, paid)):
+            own = [place for place, each in enumerate(paid) if id(each) == basis]
+            chosen = [points[place] for place in own]
+            told = point_documents(paid[own[0]], chosen, formulas=formulas, only=only)
+            made |= dict(zip(own, told, strict=True))
+        return [made[place] for place in range(len(points))]
     problem = paid[0]
-    systems = [_system(problem, point) for point in points]
-    parts = list(_parts(problem, systems, points))
+    systems = [system_of(problem, point) for point in points]
     documents = [
         {
             **{key: point[key] for key in ("name", "id", "rank", "knee") if key in point},
             **{key: point.get(key, {}) for key in ("design", "mapping", "metrics", "margins")},
             "breakdown": [],
             "footprint": [],
-            "capacity_bytes": _capacity(system),
+            "capacity_bytes": capacity(system),
             "active": active(point["margins"]),
         }
         for point, system in zip(points, systems, strict=True)
     ]
-    for place, part in enumerate(parts):
-        _add_operation(documents, part, first=place == 0)
-    _add_elasticities(documents, parts[0], problem.objectives)
-    if formulas:
-        _add_formulas(documents, parts[0])
+    add_operation(problem, documents, systems, points, formulas=formulas)
+    _add_slopes(problem, documents, systems, points, only)
     return documents
 
 
@@ -138,73 +126,11 @@ def active(margins: Mapping[str, float]) -> list[str]:
     return [n for n, m in margins.items() if m < (0.0 if n in WHOLE else ACTIVE)]
 
 
-def _capacity(system: System) -> float:
-    memory = system.chip.memory
-    return float(memory.capacity * (1.0 - memory.reserve))
-
-
-def _system(problem: StudyProblem, point: Mapping[str, Any]) -> System:
+def system_of(problem: StudyProblem, point: Mapping[str, Any]) -> System:
     """The system of a point, by its levels, or of a reference, by its name."""
     if name := point.get("name"):
         return fixed(next(each for each in problem.references if each.name == name))
     return problem.bound(problem.levels_of(point["design"]))
-
-
-def _parts(
-    problem: StudyProblem, systems: list[System], points: Sequence[Mapping[str, Any]]
-) -> list[_Part]:
-    """Each workload with its systems and mappings; one that another system decodes is two."""
-    made = []
-    for label, task, question in zip(
-        problem.labels, problem.study.tasks, problem.questions, strict=True
-    ):
-        if task.decoder is None:
-            found = [point["mapping"][label] for point in points]
-            made.append(_Part(label, question, systems, found))
-            continue
-        other = task.decoder if isinstance(task.decoder, System) else None
-        for side, asked in zip(("prefill", "decode"), sides(question), strict=True):
-            found = [point["mapping"][f"{label}.{side}"] for point in points]
-            own = [fixed(other)] * len(systems) if other and side == "decode" else systems
-            made.append(_Part(f"{label}.{side}", asked, own, found))
-    return made
-
-
-def _add_operation(documents: list[Document], part: _Part, *, first: bool) -> None:
-    """Adds what one workload does on each point; the `first` also what it draws and costs."""
-    stacked = stack([lower(system) for system in part.systems])
-    setting, phase = part.question.setting, part.question.workload.phase
-    times = bound_times(stacked, setting, phase, part.rows, part.batch)
-    found = operate(stacked, setting, phase, part.rows, part.batch)
-    power = chip_parts(stacked, setting, found)
-    for index, document in enumerate(documents):
-        document["breakdown"] += breakdown_rows(times, index, part.label, phase)
-        document["footprint"] += [
-            {"workload": part.label, "part": name, "bytes": float(value[index])}
-            for name, value in found.operation.footprint._asdict().items()
-            if value[index] > 0.0
-        ]
-        if first:
-            document["power"] = power_tree(found, power, index)
-            document["cost"] = cost_tree(found, index)
-
-
-def _add_formulas(documents: list[Document], part: _Part) -> None:
-    stacked = stack([lower(system) for system in part.systems])
-    question = part.question
-    found = operate(stacked, question.setting, question.workload.phase, part.rows, part.batch)
-    for index, (document, system) in enumerate(zip(documents, part.systems, strict=True)):
-        document["formulas"] = formula_documents(system, question, found, index)
-
-
-def breakdown_rows(times: Any, index: int, label: str, phase: str) -> list[Document]:
-    """One point's time by operator group and bound, without what is zero."""
-    return [
-        {"workload": label, "phase": phase, "group": group, "bound": bound, "seconds": seconds}
-        for group, bounds in times.items()
-        for bound, values in bounds.items()
-        if (seconds := float(values[index])) > 0.0
-    ]
 
 
 def evaluated(
@@ -238,26 +164,42 @@ def evaluated(
     return found, documents
 
 
-def _add_elasticities(documents: list[Document], part: _Part, objectives: Sequence[str]) -> None:
-    """Adds the largest elasticities of the objectives."""
-    points = [Point(system, part.question) for system in part.systems]
-    asked = [(point, number, AT) for point in points for number in point.continuous]
-    owners = [place for place, point in enumerate(points) for _ in point.continuous]
-    found = slopes(asked, part.rows[owners])
-    for document in documents:
-        document["elasticities"] = []
+def _add_slopes(
+    problem: StudyProblem,
+    documents: list[Document],
+    systems: Sequence[System],
+    points: Sequence[Mapping[str, Any]],
+    only: Collection[str] | None,
+) -> None:
+    """Adds the largest elasticities of the objectives, and prices of limits."""
+    free = {parameter.path for parameter in problem.parameters if parameter.ordered}
+
+    def chosen(name: str, number: Number) -> bool:
+        told = number.leaf.sort == "quantity" and (only is None or name in only)
+        return told or name in free
+
+    found = design_slopes(problem, systems, points, chosen)
+    for document, system, leaves in zip(documents, systems, found, strict=True):
+        document["elasticities"] = _elasticities(problem.objectives, leaves)
+        document["prices"] = limit_prices(problem, system, document["margins"], leaves)
+
+
+def _elasticities(objectives: Sequence[str], leaves: Leaves) -> list[Document]:
+    """The largest of each objective; a count has none, as it has no percent."""
+    names = list(leaves.numbers)
+    smooth = np.array([n.leaf.sort == "quantity" for n in leaves.numbers.values()])
+    made = []
     for metric in objectives:
-        values = np.nan_to_num(found.elasticity(metric))
-        for place, document in enumerate(documents):
-            own = np.flatnonzero(np.asarray(owners) == place)
-            order = own[np.argsort(-np.abs(values[own]), kind="stable")][:TOLD]
-            document["elasticities"] += [
-                {
-                    "path": asked[i][1].path,
-                    "kind": "continuous",
-                    "metric": metric,
-                    "value": float(values[i]),
-                }
-                for i in order
-                if values[i] != 0.0
-            ]
+        values = np.where(smooth, np.nan_to_num(leaves.slopes.elasticity(metric)), 0.0)
+        order = np.argsort(-np.abs(values), kind="stable")[:TOLD]
+        made += [
+            {
+                "path": names[i],
+                "kind": "continuous",
+                "metric": metric,
+                "value": float(values[i]),
+            }
+            for i in order
+            if values[i] != 0.0
+        ]
+    return made

@@ -8,12 +8,13 @@ from typing import Any
 from rich.text import Text
 
 from dse.errors import UsageError, nearest
-from dse.report.detail import point_documents
+from dse.report.detail import point_documents, system_of
 from dse.report.figures import digits, in_unit, mapping_text, metric_number, metric_unit, percent
 from dse.report.formulas import formulas_view
 from dse.report.spec import shown
 from dse.report.terminal import Column, heading, note, table
 from dse.report.trees import time_table, tree_view
+from dse.search.approach import repairs
 from dse.search.problem import StudyProblem
 from dse.search.record import RunData
 from dse.search.result import front_document, nearest_point
@@ -46,6 +47,8 @@ def explained(
     made = {"study": problem.name, "point": point, **one}
     made["objectives"] = dict(problem.study.objectives)
     made["broken"] = {n: m for n, m in one["margins"].items() if m < 0.0}
+    if made["broken"]:
+        made["repairs"] = repairs(problem, system_of(problem, chosen[0]))
     made["current"] = data.settings["fingerprint"] == problem.fingerprint
     if others:
         made["against"] = {"point": against, **others[0]}
@@ -77,13 +80,18 @@ def explain_view(document: Document) -> list[Any]:
     if not document["current"]:
         parts.append(note("the study or the model changed since the run: figures may differ"))
     parts += [note(f"{k}: {mapping_text(m)}") for k, m in document["mapping"].items()]
-    parts += [*_broken(document), *_design(document, other), *_metrics(document, other)]
+    parts += [
+        *_broken(document),
+        *_repairs(document),
+        *_design(document, other),
+        *_metrics(document, other),
+    ]
     parts += [heading("Time of a step"), time_table(document["breakdown"], unit)]
     parts += [heading("Memory of one chip"), _footprint(document)]
     for name in ("power", "cost"):
         parts += tree_view(document[name], other[name] if other else None)
     bound = ", ".join(document["active"]) or "none"
-    parts += [heading("Active constraints"), Text(bound)]
+    parts += [heading("Active constraints"), Text(bound), *_prices(document)]
     for metric in document["objectives"]:
         parts += _elasticities(document, metric)
     return parts + (formulas_view(document["formulas"]) if "formulas" in document else [])
@@ -99,6 +107,33 @@ def _title(document: Document) -> str:
 def _broken(document: Document) -> list[Any]:
     told = [f"{name} ({percent(margin)})" for name, margin in document["broken"].items()]
     return [Text(f"infeasible, breaks {', '.join(told)}", style="red")] if told else []
+
+
+def _repairs(document: Document) -> list[Any]:
+    """The smallest changes that make a design keep all rules, the best first."""
+    rows = document.get("repairs", [])
+    if not rows:
+        return []
+    if not rows[0]["feasible"]:
+        still = ", ".join(rows[0]["broken"])
+        return [
+            note(f"no {len(rows[0]['changes'])} changes make it feasible: {still} stays broken")
+        ]
+    objectives = list(document["objectives"])
+    columns = [
+        Column("change", ["\n".join(map(_changed, row["changes"])) for row in rows], fold=True)
+    ]
+    for name in objectives:
+        cells = ["-" if (g := row["gain"][name]) is None else percent(g) for row in rows]
+        columns.append(Column(name, cells, right=True))
+    number = len(rows[0]["changes"])
+    said = "One change" if number == 1 else f"{number} changes"
+    return [heading(f"{said} that would make it feasible, and what becomes of it"), table(columns)]
+
+
+def _changed(change: Document) -> str:
+    path = change["path"]
+    return f"{path}: {_plain(path, change['from'])} to {_plain(path, change['to'])}"
 
 
 def _design(document: Document, other: Document | None) -> list[Any]:
@@ -151,8 +186,50 @@ def _footprint(document: Document) -> Any:
         [
             Column("holds", [*names, "usable"]),
             Column("GB", [in_unit(b, "GB") for b in (*(r["bytes"] for r in rows), room)], True),
-            Column("share", [*(percent(row["bytes"] / room) for row in rows), ""], True),
+            Column("share", [*(_share_held(row, room) for row in rows), ""], True),
         ]
+    )
+
+
+def _share_held(row: Document, room: float) -> str:
+    """What a part takes of the memory of the chip that holds it."""
+    return percent(row["bytes"] / row.get("capacity_bytes", room))
+
+
+def _prices(document: Document) -> list[Any]:
+    """What the limits that bind, or nearly do, are worth."""
+    rows = document["prices"]
+    if not rows:
+        return []
+    names = [each["limit"] for each in rows]
+    return [
+        heading(f"What more of a limit is worth in {rows[0]['metric']}"),
+        table(
+            [
+                Column("limit", names, fold=True),
+                Column("left", [percent(each["margin"]) for each in rows], right=True),
+                Column(
+                    "1 % more", [percent(0.01 * each["elasticity"]) for each in rows], right=True
+                ),
+                Column("one unit more", [_per_unit(each) for each in rows], right=True),
+                Column("spent on", [_via(each) for each in rows], fold=True),
+            ]
+        ),
+        *(
+            note(f"{each['limit']} would be worth more if {', '.join(each['held_by'])} gave too")
+            for each in rows
+            if each["held_by"]
+        ),
+    ]
+
+
+def _per_unit(row: Document) -> str:
+    return f"{percent(row['per_unit'])}/{row['unit']}"
+
+
+def _via(row: Document) -> str:
+    return " and ".join(each["path"] for each in row["via"]) or (
+        "batch" if row["elasticity"] else ""
     )
 
 

@@ -49,6 +49,28 @@ def scaled(tree: Tree, share: float) -> Tree:
     }
 
 
+def blended(trees: Sequence[Tree], weights: Sequence[float]) -> Tree:
+    """The weighted sum of trees, part by part, where all that are there have parts."""
+    first = trees[0]
+    if len(trees) == 1:
+        return scaled(first, weights[0])
+    there = [(t, w) for t, w in zip(trees, weights, strict=True) if w * t["value"] > 0.0]
+    value = sum(w * t["value"] for t, w in there)
+    names = dict.fromkeys(child["name"] for tree, _ in there for child in tree["children"])
+    children = [
+        blended(*zip(*_named(there, name), strict=True))
+        for name in names
+        if all(tree["children"] for tree, _ in there)
+    ]
+    children.sort(key=lambda child: -child["value"])
+    return {**first, "value": value, "children": children}
+
+
+def _named(trees: Sequence[tuple[Tree, float]], name: str) -> list[tuple[Tree, float]]:
+    """The parts of that name, with the weights of their trees."""
+    return [(c, w) for tree, w in trees for c in tree["children"] if c["name"] == name]
+
+
 def tree_rows(tree: Tree, least: float = 0.0, depth: int = 0) -> Iterator[tuple[int, Tree]]:
     """(depth, tree) of a tree and all below it that are at least so large, parents first."""
     yield depth, tree

@@ -1,4 +1,5 @@
-"""What would bring a reference to the front: each change alone, all in their best order, a price.
+"""What would bring a reference to the front, or a design within all rules: each change alone, then
+all in their best order; and a price.
 
 A reference that differs from a design of the front only in what the study searches is evaluated
 with these changes. Whether it does is asked of the specs: a chip may carry a stack of the
@@ -7,9 +8,11 @@ catalogue at a rate of its own, and that is a change too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
 
+import attrs
 import jax
 import numpy as np
 
@@ -24,6 +27,9 @@ from dse.spec.system import System
 
 NEAR = 1e-5
 """How far inside the front a reference still counts as on it: what rounding adds."""
+
+MOST = 3
+"""Changes together that may make a system feasible."""
 
 STEPS = 40
 """Prices tried at most; false position needs some six."""
@@ -93,28 +99,188 @@ def steps(inside: Inside, system: System, target: System) -> list[dict[str, Any]
     wanted = {path: look_up(target, path) for path in paths}
     if not _same(bind(system, wanted), target):
         return None
-    left = [path for path in paths if not _same(bind(system, {path: wanted[path]}), system)]
+    options = [
+        Change(path, wanted[path])
+        for path in paths
+        if not _same(bind(system, {path: wanted[path]}), system)
+    ]
     (start,), _ = inside([system])
-    made: list[dict[str, Any]] = []
-    done: dict[str, Any] = {}
-    alone: dict[str, tuple[float, list[str]]] = {}
-    while left:
-        tried = [bind(system, {**done, path: wanted[path]}) for path in left]
-        found, broken = inside(tried)
-        alone = alone or dict(zip(left, zip(found, broken, strict=True), strict=True))
-        best = int(np.argmin(found))
-        path = left.pop(best)
-        done[path] = wanted[path]
-        made.append(
-            {
-                **_change(path, look_up(system, path), wanted[path]),
-                "alone": alone[path][0],
-                "gain": start - alone[path][0],
-                "breaks": alone[path][1],
-                "together": found[best],
-            }
-        )
-    return made
+    alone: dict[Change, tuple[float, list[str]]] = {}
+
+    def best(done: Sequence[Change], left: Sequence[Change]) -> int:
+        found, broken = inside([Change.all(system, [*done, each]) for each in left])
+        if not done:
+            alone.update(zip(left, zip(found, broken, strict=True), strict=True))
+        together.append(min(found))
+        return int(np.argmin(found))
+
+    together: list[float] = []
+    order = _in_turn(options, best, len(options))
+    return [
+        {
+            **_change(each.path, look_up(system, each.path), each.value),
+            "alone": alone[each][0],
+            "gain": start - alone[each][0],
+            "breaks": alone[each][1],
+            "together": reached,
+        }
+        for each, reached in zip(order, together, strict=True)
+    ]
+
+
+def _name(value: Any) -> Any:
+    """A spec by its name; anything else as it is."""
+    return getattr(value, "name", value)
+
+
+@attrs.frozen
+class Change:
+    """A path of a system and what it is to hold."""
+
+    path: str
+    value: Any = attrs.field(eq=_name)
+
+    @staticmethod
+    def all(system: System, changes: Sequence[Change]) -> System:
+        """The system with all changes."""
+        return bind(system, {each.path: each.value for each in changes})
+
+
+def _in_turn(
+    options: Sequence[Change],
+    best: Callable[[Sequence[Change], Sequence[Change]], int | None],
+    most: int,
+) -> list[Change]:
+    """Changes, each time the best of those left after those done; each path once.
+
+    `best` gives the place of the best, or None where no more is wanted.
+    """
+    done: list[Change] = []
+    left = list(options)
+    while left and len(done) < most:
+        place = best(done, left)
+        if place is None:
+            break
+        done.append(left[place])
+        left = [each for each in left if each.path != done[-1].path]
+    return done
+
+
+def repairs(problem: StudyProblem, system: System) -> list[dict[str, Any]]:
+    """The smallest changes of what is searched that make a system keep all rules.
+
+    For each parameter that does so alone the level that loses least of the first objective, the
+    best first; where none does, two or three changes, each time the one that leaves least broken.
+    Each has `changes` (path, from, to), `feasible`, the rules still `broken`, the `objectives` and
+    their relative `gain`. None where the system keeps all rules.
+    """
+    judge = _Repair(problem, system)
+    if judge.start.broken == 0.0:
+        return []
+    single = judge.all_alone()
+    if single:
+        return [judge.document([change]) for change in single]
+    return [judge.document(judge.together())]
+
+
+class _Standing(NamedTuple):
+    """How far a system breaks rules (sum of shares of limits), and its first merit.
+
+    `objectives` [k] and `margins` [c] as `Evaluations` has them.
+    """
+
+    broken: float
+    merit: float
+    objectives: np.ndarray
+    margins: np.ndarray
+
+
+def _least(stands: Sequence[_Standing]) -> int:
+    """The place of what breaks least; of those that break alike the best."""
+    return min(range(len(stands)), key=lambda i: (stands[i].broken, -stands[i].merit))
+
+
+class _Repair:
+    """Changes of a system, judged many at once."""
+
+    def __init__(self, problem: StudyProblem, system: System) -> None:
+        self.problem = problem
+        self.system = system
+        self.options = list(self._options())
+        self.known: dict[tuple[Change, ...], _Standing] = {}
+        (self.start,) = self._judge([()])
+
+    def _options(self) -> Iterator[Change]:
+        """Every other level of what is free whatever else is chosen."""
+        for parameter in self.problem.parameters:
+            if parameter.needs:
+                continue
+            for level in parameter.levels:
+                if not _same(bind(self.system, {parameter.path: level}), self.system):
+                    yield Change(parameter.path, level)
+
+    def _judge(self, tried: Sequence[tuple[Change, ...]]) -> list[_Standing]:
+        """How systems with these changes stand."""
+        new = [each for each in tried if each not in self.known]
+        systems = [Change.all(self.system, each) for each in new]
+        if systems:
+            found = self.problem.judged(systems)
+            merits = to_maximise(found.objectives, self.problem.senses)[:, 0]
+            broken = -np.minimum(found.margins, 0.0).sum(axis=1)
+            for index, each in enumerate(new):
+                figures = found.objectives[index], found.margins[index]
+                self.known[each] = _Standing(float(broken[index]), float(merits[index]), *figures)
+        return [self.known[each] for each in tried]
+
+    def all_alone(self) -> list[Change]:
+        """The best level of each parameter that makes the system feasible by itself."""
+        stands = self._judge([(each,) for each in self.options])
+        found = [(s.merit, c) for s, c in zip(stands, self.options, strict=True) if not s.broken]
+        best: dict[str, Change] = {}
+        for _, change in sorted(found, key=lambda pair: -pair[0]):
+            best.setdefault(change.path, change)
+        return list(best.values())
+
+    def together(self) -> list[Change]:
+        """Up to MOST changes; fewer where some of them are enough."""
+        made = _in_turn(self.options, self._best, MOST)
+        pairs = list(combinations(made, 2))
+        stands = self._judge(pairs)
+        enough = [(s.merit, p) for s, p in zip(stands, pairs, strict=True) if not s.broken]
+        return self._refined(max(enough, key=lambda pair: pair[0])[1] if enough else tuple(made))
+
+    def _refined(self, made: tuple[Change, ...]) -> list[Change]:
+        """The same paths, each in turn at the level that breaks least and then loses least."""
+        for place in range(len(made)):
+            path = made[place].path
+            levels = [each for each in self.options if each.path == path]
+            tried = [(*made[:place], each, *made[place + 1 :]) for each in levels]
+            made = tried[_least(self._judge(tried))]
+        return list(made)
+
+    def _best(self, done: Sequence[Change], left: Sequence[Change]) -> int | None:
+        if done and self.known[tuple(done)].broken == 0.0:
+            return None
+        return _least(self._judge([(*done, each) for each in left]))
+
+    def document(self, changes: Sequence[Change]) -> dict[str, Any]:
+        """What changes lead to."""
+        problem = self.problem
+        standing = self.known[tuple(changes)]
+        before, after = self.start.objectives, standing.objectives
+        rules = zip(problem.rules, standing.margins, strict=True)
+        return {
+            "changes": [
+                _change(each.path, look_up(self.system, each.path), each.value) for each in changes
+            ],
+            "feasible": standing.broken == 0.0,
+            "broken": [rule for rule, margin in rules if margin < 0.0],
+            "objectives": dict(zip(problem.objectives, map(float, after), strict=True)),
+            "gain": {
+                name: float(after[i] / before[i] - 1.0) if before[i] else None
+                for i, name in enumerate(problem.objectives)
+            },
+        }
 
 
 def _same(one: System, other: System) -> bool:
@@ -124,7 +290,7 @@ def _same(one: System, other: System) -> bool:
 
 
 def _change(path: str, old: Any, new: Any) -> dict[str, Any]:
-    before, after = (getattr(value, "name", value) for value in (old, new))
+    before, after = _name(old), _name(new)
     own = f"{before} of its own" if before == after else before
     return {"path": path, "from": own, "to": after}
 

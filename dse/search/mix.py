@@ -36,9 +36,7 @@ def mixed(
 ) -> dict[str, np.ndarray]:
     """All metrics [n] of the mix, SI; `weights` are the workloads' shares of the tokens."""
     shares = (np.asarray(weights) / np.sum(weights))[:, None]
-    rates = np.stack([np.asarray(each["tokens_per_s"], np.float64) for each in found])
-    times = shares / np.maximum(rates, 1e-300)
-    times = times / times.sum(axis=0)
+    times = shares_of_time(found, weights)
     made = {}
     for name in METRICS:
         values = np.stack([np.asarray(each[name], np.float64) for each in found])
@@ -55,3 +53,15 @@ def mixed(
         else:
             made[name] = values.max(axis=0) if name in PEAKS else values.mean(axis=0)
     return made
+
+
+def shares_of_time(
+    found: Sequence[Mapping[str, np.ndarray]], weights: Sequence[float]
+) -> np.ndarray:
+    """The part of its time [w, n] that a system spends on each workload: its tokens over its rate.
+
+    `weights` are the workloads' shares of the tokens.
+    """
+    rates = np.stack([np.asarray(each["tokens_per_s"], np.float64) for each in found])
+    times = np.asarray(weights)[:, None] / np.maximum(rates, 1e-300)
+    return np.asarray(times / times.sum(axis=0))

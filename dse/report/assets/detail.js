@@ -49,12 +49,6 @@ function tree(node, whole) {
 
 const spaced = (text) => text.replaceAll("_", " ");
 
-// Trees and elasticities of a mix are those of its first workload.
-function ofFirst(detail) {
-  const names = [...new Set((detail.breakdown ?? []).map((each) => each.workload ?? ""))];
-  return names.length > 1 ? `, ${names[0]}` : "";
-}
-
 function grouped(rows, key) {
   const groups = new Map();
   for (const each of rows) groups.set(each[key] ?? "", [...(groups.get(each[key] ?? "") ?? []), each]);
@@ -80,7 +74,7 @@ function timeParts(detail) {
 
 function memoryParts(detail) {
   return [...grouped(detail.footprint, "workload")].flatMap(([workload, rows]) => {
-    const whole = detail.capacity_bytes;
+    const whole = rows[0].capacity_bytes ?? detail.capacity_bytes;
     const listed = rows.filter((each) => each.bytes > 0).map((each) => [
       spaced(each.part), each.bytes, whole ? `${size(each.bytes)} · ${percent(each.bytes / whole)}` : size(each.bytes),
     ]);
@@ -93,7 +87,7 @@ function elasticityParts(detail) {
   return [...grouped(detail.elasticities, "metric")].flatMap(([metric, rows]) => {
     const listed = [...rows].sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, 12)
       .map((each) => [each.path, each.value, `${each.value > 0 ? "+" : ""}${digits(each.value, 3)}`]);
-    return section(`What one more percent of an input does to ${spaced(metric)}, %${ofFirst(detail)}`,
+    return section(`What one more percent of an input does to ${spaced(metric)}, %`,
       bars(listed, undefined, "signed"));
   });
 }
@@ -105,6 +99,16 @@ function marginParts(detail) {
     .sort((a, b) => a[1] - b[1]).slice(0, 6);
   return section("Tightest rules", pairs(rows.map(([rule, margin]) =>
     [rule, margin < 0 ? `broken by ${percent(-margin)}` : `${percent(margin)} left`])));
+}
+
+function priceParts(detail) {
+  const rows = detail.prices.map((each) => {
+    const on = each.via.map((one) => one.path).join(" and ");
+    const held = each.held_by.length ? `; ${each.held_by.join(", ")} would have to give as well` : "";
+    return [`${each.limit}, ${percent(each.margin)} left`,
+      `+1 % gives ${percent(0.01 * each.elasticity)}, +1 ${each.unit} ${percent(each.per_unit)}${on ? `, on ${on}` : ""}${held}`];
+  });
+  return section(`What more of a limit is worth in ${spaced(detail.prices[0].metric)}`, pairs(rows));
 }
 
 function mappingText(mapping) {
@@ -148,8 +152,9 @@ function drawDetail() {
     ...(detail?.footprint?.length ? memoryParts(detail) : []),
     ...(detail?.elasticities?.length ? elasticityParts(detail) : []),
     ...(detail?.margins ? marginParts(detail) : []),
-    ...(detail?.power ? section(`Power${ofFirst(detail)}`, tree(detail.power)) : []),
-    ...(detail?.cost ? section(`Cost${ofFirst(detail)}`, tree(detail.cost)) : []),
+    ...(detail?.prices?.length ? priceParts(detail) : []),
+    ...(detail?.power ? section("Power", tree(detail.power)) : []),
+    ...(detail?.cost ? section("Cost", tree(detail.cost)) : []),
     ...section("Metrics", pairs(metrics.map((each) => [each.title, amount(numberAt(each, point), each.unit)]))),
     detail ? null : element("p", { class: "hint" }, page.missing
       || "Breakdown and elasticities are kept for the front, the references and the designs nearest to the front."),
