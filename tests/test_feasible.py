@@ -292,7 +292,7 @@ def test_a_study_says_what_its_rules_reject() -> None:
     document = json.loads(result.stdout)
     found = {each["rule"]: each for each in document["rules"]}
     assert set(NAMES) < set(found)
-    assert "rack.power <= 200 kW" in found
+    assert "rack.power <= 250 kW" in found
     assert all(each["alone"] <= each["broken"] <= 1.0 for each in found.values())
     alone = sum(each["alone"] for each in found.values())
     assert 0.0 < document["feasible"] <= 1.0 - alone

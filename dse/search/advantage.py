@@ -1,0 +1,107 @@
+"""How much more one system gives for a dollar than another, each paid at a price basis of its own.
+
+What is uncertain is sampled, and what both systems share (energy, capital, software, a node) takes
+the same value in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import attrs
+import numpy as np
+
+from dse.model.evaluator import Evaluation, Question, evaluate
+from dse.model.pytree import lower, stack
+from dse.model.sensitivity import AT, Point, slopes
+from dse.model.uncertainty import sample
+from dse.spec.space import fixed
+from dse.spec.system import System
+
+METRIC = "tokens_per_usd"
+
+RATE = "chip.memory.stack.rate"
+"""The leaf that all memory bandwidth is in proportion to."""
+
+OPERATING = ("mapping", "memory", "tpot", "ttft")
+"""Rules without which a system does not do its work."""
+
+
+class Offer(NamedTuple):
+    """A system, by its place in a list, at a price basis."""
+
+    place: int
+    price_basis: str
+
+
+class _Attained(NamedTuple):
+    value: float
+    samples: np.ndarray
+    works: np.ndarray
+
+
+def advantages(
+    systems: Sequence[System],
+    pairs: Sequence[tuple[Offer, Offer]],
+    question: Question,
+    *,
+    number: int,
+    seed: int = 0,
+) -> list[dict[str, Any] | None]:
+    """What the first of each pair gives for a dollar over the second: a share, 0.3 for 30 % more.
+
+    `value` at the specs' own numbers, `p5`, `p50` and `p95` of `number` samples, and `least` by
+    which share of the samples has at least that much more. None where one of them cannot do the
+    work. Both keep their best mappings while samples differ.
+    """
+
+    @cache
+    def attained(offer: Offer) -> _Attained:
+        asked = attrs.evolve(question, price_basis=offer.price_basis)
+        return _attained(systems[offer.place], asked, number=number, seed=seed)
+
+    return [_over(attained(one), attained(other)) for one, other in pairs]
+
+
+def _attained(system: System, question: Question, *, number: int, seed: int) -> _Attained:
+    found = _evaluated(system, question)
+    value = float(np.asarray(found.result.metrics[METRIC])[0])
+    if not found.feasible[0]:
+        return _Attained(float("nan"), np.zeros(number), np.zeros(number, bool))
+    drawn = sample(system, question, found.rows[0], number=number, seed=seed)
+    margins = [drawn.margins[name] for name in OPERATING if name in drawn.margins]
+    return _Attained(value, drawn.metrics[METRIC], np.min(margins, axis=0) >= 0.0)
+
+
+def _evaluated(system: System, question: Question) -> Evaluation:
+    return evaluate(stack([lower(fixed(system))]), question)
+
+
+def _over(one: _Attained, other: _Attained) -> dict[str, Any] | None:
+    works = one.works & other.works
+    if not works.any():
+        return None
+    more = one.samples[works] / other.samples[works] - 1.0
+    low, middle, high = np.percentile(more, [5.0, 50.0, 95.0])
+    return {
+        "value": one.value / other.value - 1.0,
+        "p5": float(low),
+        "p50": float(middle),
+        "p95": float(high),
+        "least": {f"{share:g}": float(np.mean(more >= share)) for share in (0.0, 0.3, 0.4)},
+    }
+
+
+def bandwidth_elasticity(system: System, question: Question) -> float | None:
+    """d ln (tokens a dollar) / d ln (memory bandwidth) at the best operating point.
+
+    None for a system that cannot do the work.
+    """
+    found = _evaluated(system, question)
+    if not found.feasible[0]:
+        return None
+    point = Point(fixed(system), question)
+    made = slopes([(point, point.numbers[RATE], AT)], np.asarray(found.rows[:1]))
+    return float(made.elasticity(METRIC)[0])

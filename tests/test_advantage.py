@@ -1,0 +1,64 @@
+"""What one system gives for a dollar over another, at which prices, and how sure that is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import question, spec
+
+from dse.search.advantage import Offer, advantages, bandwidth_elasticity
+from dse.spec.space import bind
+from dse.spec.system import System
+
+ASKED = question("llama-3.1-8b", "chat-decode")
+ASKED_BF16 = question("llama-3.1-8b", "chat-decode-bf16")
+
+
+def test_a_system_has_no_advantage_over_itself() -> None:
+    """What is uncertain is the same in both, so that no sample tells them apart."""
+    one = spec(System, "trn2-48xlarge")
+    (same,) = advantages([one, one], [(Offer(0, "at-cost"), Offer(1, "at-cost"))], ASKED, number=64)
+    assert same is not None
+    figures = [same[name] for name in ("value", "p5", "p50", "p95")]
+    assert figures == pytest.approx([0.0] * 4, abs=1e-6)
+    assert same["least"]["0.3"] == 0.0
+
+
+def test_a_merchants_margin_is_an_advantage_of_the_builder() -> None:
+    """The same machine at cost gives more for a dollar than bought; bands hold the value's side."""
+    pair = (Offer(0, "at-cost"), Offer(0, "merchant"))
+    found = advantages([spec(System, "h100-server")], [pair, pair[::-1]], ASKED, number=200)
+    over, under = found
+    assert over is not None
+    assert under is not None
+    assert 0.0 < over["p5"] <= over["p50"] <= over["p95"]
+    assert (1.0 + over["value"]) * (1.0 + under["value"]) == pytest.approx(1.0, rel=1e-6)
+    assert over["least"]["0"] == 1.0
+    assert under["least"]["0"] == 0.0
+
+
+def test_what_cannot_do_the_work_has_no_figure() -> None:
+    """A model that does not fit is no advantage of anybody, nor an elasticity."""
+    large = question("llama-3.1-405b", "chat-decode-bf16")
+    pairs = [(Offer(0, "at-cost"), Offer(1, "at-cost"))]
+    small = spec(System, "l40s-server")
+    assert advantages([small, spec(System, "h200-server")], pairs, large, number=16) == [None]
+    assert bandwidth_elasticity(small, large) is None
+
+
+def test_bandwidth_is_worth_what_a_little_more_of_it_gives() -> None:
+    """The elasticity is the difference quotient of tokens a dollar at the same mapping."""
+    base = spec(System, "trn2-48xlarge")
+    rate = base.chip.memory.stack.rate
+    found = bandwidth_elasticity(base, ASKED_BF16)
+    step = 1e-2
+    both = [
+        bind(base, {"chip.memory.stack.rate": rate * (1.0 + sign * step)}) for sign in (-1.0, 1.0)
+    ]
+    pair = [(Offer(1, "at-cost"), Offer(0, "at-cost"))]
+    (more,) = advantages(both, pair, ASKED_BF16, number=16)
+    assert more is not None
+    quotient = np.log1p(more["value"]) / np.log((1.0 + step) / (1.0 - step))
+    assert found == pytest.approx(quotient, rel=0.02)
+    assert found is not None
+    assert 0.1 < found <= 1.0
