@@ -51,3 +51,15 @@ def test_other_cooling_draws_its_own_power() -> None:
     assert said.rack == air.rack
     # a rack that says both means both
     assert load(System, "trn3-ultraserver-gen1", CATALOG).rack.cooling_power == 0.1
+
+
+def test_stacks_stand_around_the_dies_however_narrow_their_interface() -> None:
+    """Ten HBM4 stacks of 11.96 mm find no room around one die of 830 mm2, nine do."""
+    chip = load(Chip, "trainium4", CATALOG)
+    own = load(MemoryStack, "hbm4-12h-custom", CATALOG)
+    for stacks, fits in ((9.0, True), (10.0, False)):
+        made = bind(chip, {"dies": 1, "memory.stack": own, "memory.stacks": stacks})
+        edge = floorplan.stack_edge(lower(bind(made, {"die.area": "830 mm2"})))
+        assert float(edge.needed) == pytest.approx(stacks * 11.958e-3, rel=1e-3)
+        assert float(edge.available) == pytest.approx(4 * 28.810e-3, rel=1e-3)
+        assert bool(edge.needed <= edge.available) is fits

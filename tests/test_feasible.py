@@ -30,6 +30,7 @@ BREAKING = {
     "io_die.reticle": ("mi300x-server", {"chip.io_die.area": "900 mm2"}, "chip.io_die.area"),
     "chip.shoreline": ("trn2-ultraserver", {"chip.memory.stacks": "16"}, "chip.memory.stacks"),
     "io_die.shoreline": ("mi300x-server", {"chip.memory.sites": "64"}, "chip.memory.sites"),
+    "chip.stacks": ("trn4-ultraserver", {"chip.memory.stacks": "14"}, "chip.memory.stacks"),
     "chip.interposer": ("h100-server", {"chip.dies": "4"}, "chip.dies"),
     "chip.voltage": ("h100-server", {"chip.die.core.clock": "4 GHz"}, "chip.die.core.clock"),
     "chip.heat": ("h100-server", {"chip.power": "1500 W"}, "chip.power"),

@@ -268,6 +268,16 @@ def logic_footprint(chip: Chip) -> jax.Array:
     return jnp.where(stacked & (below > 0), jnp.maximum(dies, below), dies + below)
 
 
+def stack_edge(chip: Chip) -> Shoreline:
+    """Edge that stacks stand along, and perimeter of compute and I/O dies as one square, m.
+
+    However narrow its interface is, a stack beside the dies is as long as it is: HBM4's 13 x 11 mm
+    leave room for eight or nine around a die that a reticle prints.
+    """
+    side = root(chip.memory.stack.footprint)
+    return Shoreline(needed=chip.memory.stacks * side, available=4.0 * root(logic_footprint(chip)))
+
+
 def interposer_area(chip: Chip) -> jax.Array:
     """Interposer under dies and stacks, m2 (spacing as in Feng and Ma, DAC 2022: about 1.1)."""
     stacks = chip.memory.stacks * chip.memory.stack.footprint

@@ -151,6 +151,16 @@ RULES = (
         limits=("chip.packaging.shoreline_use",),
     ),
     Rule(
+        name="chip.stacks",
+        formula="stacks x side of a stack <= perimeter of all dies together",
+        unit="mm",
+        value=lambda s: floorplan.stack_edge(s.chip).needed,
+        limit=lambda s: floorplan.stack_edge(s.chip).available,
+        applies=lambda s: s.chip.memory.stack.footprint,
+        paths=("chip.memory.stacks",),
+        limits=("chip.die.area", "chip.dies", "chip.die.core.count"),
+    ),
+    Rule(
         name="chip.interposer",
         formula="spacing x (area of dies + area of stacks) <= largest interposer",
         unit="mm2",
