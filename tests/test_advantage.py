@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from helpers import question, spec
 
+from dse.report import questions
 from dse.search.advantage import Offer, advantages, bandwidth_elasticity
+from dse.spec.catalog import Catalog
 from dse.spec.space import bind
 from dse.spec.system import System
 
@@ -62,3 +64,20 @@ def test_bandwidth_is_worth_what_a_little_more_of_it_gives() -> None:
     assert found == pytest.approx(quotient, rel=0.02)
     assert found is not None
     assert 0.1 < found <= 1.0
+
+
+def test_the_questions_are_asked_of_every_pair_and_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim for each task, pair and pair of bases; elasticities by machine; ranks within one."""
+    machines = ("trn2-48xlarge", "h100-server", "h200-server")
+    monkeypatch.setattr(questions, "TASKS", (("llama-3.1-8b", "chat-decode"),))
+    monkeypatch.setattr(questions, "PAIRS", (("trn2-48xlarge", "h200-server"),))
+    monkeypatch.setattr(questions, "MACHINES", machines)
+    told: list[str] = []
+    found = questions.questions_document(Catalog.default(), samples=32, say=told.append)
+    assert told == ["llama-3.1-8b, chat-decode ..."]
+    assert [tuple(claim["bases"]) for claim in found["claims"]] == list(questions.BASES)
+    values = [claim["advantage"]["value"] for claim in found["claims"]]
+    assert values[0] < values[1] < values[2]
+    (bandwidth,) = found["bandwidth"]
+    assert list(bandwidth["elasticity"]) == list(machines)
+    assert -1.0 <= bandwidth["rank_bandwidth"] <= 1.0

@@ -1,0 +1,123 @@
+"""Questions across studies: whose price-performance holds, and what memory bandwidth decides.
+
+The document of `studies/results/questions.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dse.model.evaluator import Question, evaluate
+from dse.model.pytree import lower, stack
+from dse.search.advantage import METRIC, Offer, advantages, bandwidth_elasticity
+from dse.spec.catalog import Catalog
+from dse.spec.facility import Facility
+from dse.spec.load import load
+from dse.spec.space import fixed
+from dse.spec.system import System
+from dse.spec.workload import LanguageModel, Software, Workload
+
+Document = dict[str, Any]
+
+PAIRS = (
+    ("trn2-48xlarge", "h200-server"),
+    ("trn2-ultraserver", "h200-server"),
+    ("trn2-ultraserver", "gb200-nvl72"),
+    ("trn3-ultraserver-gen2", "gb300-nvl72"),
+    ("trn4-ultraserver", "vr200-nvl72"),
+)
+"""Trainium, and the machine that was sold when it was."""
+
+BASES = (("at-cost", "at-cost"), ("design-partner", "merchant"), ("at-cost", "merchant"))
+"""What each of a pair is paid at."""
+
+TASKS = (
+    ("llama-3.3-70b", "chat-decode-bf16"),
+    ("llama-3.3-70b", "chat-decode"),
+    ("llama-3.3-70b", "chat-decode-fp4"),
+    ("deepseek-v3", "chat-decode"),
+    ("deepseek-v3", "chat-decode-fp4"),
+    ("llama-3.3-70b", "long-prefill"),
+    ("llama-3.1-405b", "pretrain-32k"),
+)
+
+MACHINES = (
+    *("trn2-ultraserver", "trn3-ultraserver-gen2", "trn4-ultraserver", "h200-server"),
+    *("gb200-nvl72", "gb300-nvl72", "vr200-nvl72", "tpu-v7-cube", "mi455x-helios-72"),
+    "cloudmatrix384",
+)
+"""Systems over which bandwidth for a dollar is held against tokens for a dollar."""
+
+PER_BANDWIDTH, PER_FLOPS = "usd_per_tbs_hour", "usd_per_pflop_hour"
+
+Say = Callable[[str], object]
+
+
+def questions_document(
+    catalogue: Catalog, *, samples: int, seed: int = 0, say: Say = lambda _: None
+) -> Document:
+    """`claims`: each pair under each task at each pair of bases, as `advantages` gives it.
+
+    `bandwidth`: of each task the elasticity of tokens a dollar in memory bandwidth, by machine, and
+    the rank correlation over all machines of tokens a dollar with bandwidth a dollar and with dense
+    BF16 FLOP/s a dollar, at cost.
+    """
+    names = [*dict.fromkeys([*(name for pair in PAIRS for name in pair), *MACHINES])]
+    systems = [fixed(load(System, name, catalogue)) for name in names]
+    claims, bandwidth = [], []
+    for model, workload in TASKS:
+        say(f"{model}, {workload} ...")
+        question = _question(model, workload, catalogue)
+        task = {"model": model, "workload": workload}
+        asked = [
+            (Offer(names.index(one), first), Offer(names.index(other), second))
+            for one, other in PAIRS
+            for first, second in BASES
+        ]
+        found = advantages(systems, asked, question, number=samples, seed=seed)
+        claims += [
+            {
+                **task,
+                "one": names[one.place],
+                "other": names[other.place],
+                "bases": [one.price_basis, other.price_basis],
+                "advantage": told,
+            }
+            for (one, other), told in zip(asked, found, strict=True)
+        ]
+        machines = [systems[names.index(name)] for name in MACHINES]
+        bandwidth.append({**task, **_bandwidth(machines, question)})
+    return {"study": "questions", "samples": samples, "claims": claims, "bandwidth": bandwidth}
+
+
+def _question(model: str, workload: str, catalogue: Catalog) -> Question:
+    return Question(
+        model=load(LanguageModel, model, catalogue),
+        workload=load(Workload, workload, catalogue),
+        software=load(Software, "default", catalogue),
+        facility=load(Facility, "hyperscale-us", catalogue),
+    )
+
+
+def _bandwidth(machines: Sequence[System], question: Question) -> Document:
+    from scipy.stats import spearmanr
+
+    found = [evaluate(stack([lower(machine)]), question) for machine in machines]
+    works = np.array([bool(each.feasible[0]) for each in found])
+    table = {
+        name: np.array([float(np.asarray(each.result.metrics[name])[0]) for each in found])[works]
+        for name in (METRIC, PER_BANDWIDTH, PER_FLOPS)
+    }
+    return {
+        "elasticity": {
+            machine.name: bandwidth_elasticity(machine, question)
+            for machine, there in zip(machines, works, strict=True)
+            if there
+        },
+        # dearer bandwidth is less of it for a dollar
+        "rank_bandwidth": float(spearmanr(table[METRIC], -table[PER_BANDWIDTH]).statistic),
+        "rank_flops": float(spearmanr(table[METRIC], -table[PER_FLOPS]).statistic),
+    }
