@@ -29,7 +29,7 @@ def reference_view(problem: Mapping[str, Any], letter: str, reference: Document)
     if changes and reference.get("steps"):
         parts += _steps(problem, changes["point"], reference["steps"])
     elif changes and changes["parameters"]:
-        parts.append(note(f"  {_nearest(problem, changes)}"))
+        parts.append(note(f"  {_nearest(changes)}"))
     return parts
 
 
@@ -45,7 +45,7 @@ def reference_text(problem: Mapping[str, Any], reference: Document) -> str:
             listed = ", ".join(_said(problem, each) for each in steps)
             said.append(f"{_reach(steps)} design {changes['point']} of it: {listed}")
         elif changes and changes["parameters"]:
-            said.append(_nearest(problem, changes))
+            said.append(_nearest(changes))
     return "; ".join(said)
 
 
@@ -105,10 +105,11 @@ def _reach(steps: Sequence[Document]) -> str:
     return "this change reaches" if len(steps) == 1 else f"these {len(steps)} changes reach"
 
 
-def _nearest(problem: Mapping[str, Any], changes: Document) -> str:
-    """A reference outside of the space: what is searched differs so, and more does."""
-    listed = ", ".join(_said(problem, each) for each in changes["parameters"])
-    return f"as good in all is design {changes['point']}: {listed}, and more that is not searched"
+def _nearest(changes: Document) -> str:
+    """A reference outside of the space: what is searched differs, and more does."""
+    number = len(changes["parameters"])
+    said = f"{number} searched parameters differ, and more does"
+    return f"as good in all is design {changes['point']}: {said}"
 
 
 def _said(problem: Mapping[str, Any], change: Mapping[str, Any]) -> str:
