@@ -1,0 +1,220 @@
+"""A study's answer as data: what `studies/results/NAME.json` holds, and how it is written.
+
+Everything that the text of `studies/README.md` says in numbers is taken from these files.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+
+from dse.errors import Finding, InputError
+from dse.report.front import shortened
+from dse.report.leaning import METRIC, leaning
+from dse.report.robust import add_robustness
+from dse.search.footing import footing
+from dse.search.front import to_maximise
+from dse.search.problem import StudyProblem
+from dse.search.record import RunData
+from dse.search.result import front_document, written
+from dse.search.subspace import Subspace, gap
+from dse.search.worth import best_by_level, bounds
+
+Document = dict[str, Any]
+Searched = tuple[StudyProblem, RunData]
+
+SAMPLED = 60
+"""Designs of a front that are sampled, spread over it."""
+
+KEPT = 20
+"""Designs of a front that a results file holds, spread over it."""
+
+DIGITS = 6
+"""Significant digits of a figure in a results file."""
+
+PLAIN = ("design", "held", "parameters", "spread", "value", "from", "to")
+"""What keeps all its digits: values by which designs are found again."""
+
+LINE = 100
+"""Characters of a line of a results file, where a value fits into one."""
+
+DESCRIBED = (
+    *("study", "doc", "version", "system", "price_basis", "software", "facility", "workloads"),
+    *("objectives", "operate", "constraints", "space", "parameters"),
+)
+"""What is taken from a run's description as it is."""
+
+
+@attrs.frozen(kw_only=True)
+class Found:
+    """Runs that answer a study: its own, those of its variations by name, a swept part."""
+
+    problem: StudyProblem
+    data: RunData
+    variations: Mapping[str, Searched] = attrs.field(factory=dict)
+    part: tuple[Subspace, RunData] | None = None
+
+
+def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
+    """The results file of a study: description, front, references, and what was asked of them.
+
+    `spread` and `bounds` say where the front lies in its space, `levels` what each level is worth,
+    `exact` what the search missed of a swept part, `compare` the references and the front's first
+    design at other price bases and precisions, `sensitivity` what the knee leans on, `robust` what
+    is uncertain, `variations` what else would hold.
+    """
+    problem, data = found.problem, found.data
+    front = shortened(data.problem, front_document(data), SAMPLED)
+    points = front["points"]
+    made: Document = {key: data.problem[key] for key in DESCRIBED if key in data.problem}
+    if points and not any(task.decoder for task in problem.study.tasks):
+        add_robustness(problem, front, number=samples, seed=seed, uncertain="both")
+    part = found.part
+    shown = shortened(data.problem, front, KEPT)
+    made |= {name: shown[name] for name in ("certificate", "spread", "points", "references")}
+    made["bounds"] = bounds(data, problem.parameters)
+    made["levels"] = best_by_level(data)
+    made["exact"] = gap(problem, data, *part) if part else None
+    made["compare"] = _compared(problem, points)
+    made["sensitivity"] = _sensitivity(problem, points)
+    made["robust"] = shown.get("robust")
+    made["variations"] = {
+        name: variation_document(problem.study.variations[name], points, problem.objectives, *each)
+        for name, each in found.variations.items()
+    }
+    return made
+
+
+def _sensitivity(problem: StudyProblem, points: Sequence[Document]) -> Document | None:
+    if not points:
+        return None
+    knee = next((point for point in points if point.get("knee")), points[0])
+    return {"metric": METRIC, "rank": knee["rank"], "rows": leaning(problem, knee)}
+
+
+def _compared(problem: StudyProblem, points: Sequence[Document]) -> Document:
+    """Each reference once, whatever it is paid at, and the front's first design."""
+    systems = {_plain(each.name): each for each in problem.references}
+    rows = [attrs.evolve(system, name=name) for name, system in systems.items()]
+    if points:
+        first = problem.bound(problem.levels_of(points[0]["design"]))
+        rows.append(attrs.evolve(first, name="the front's first"))
+    return footing(problem, rows) if rows else {"rows": []}
+
+
+def _plain(name: str) -> str:
+    """A reference's name without the price basis that it is paid at."""
+    return name.partition(" (")[0]
+
+
+def variation_document(
+    doc: str,
+    points: Sequence[Document],
+    goals: Sequence[str],
+    problem: StudyProblem,
+    data: RunData,
+) -> Document:
+    """What a variation changes: by objective the best design of its own front, and what the best
+    of `points` (of the study's front) attains in it; and the references."""
+    front = front_document(data)
+    own = {goal: _best(front["points"], goal, data) for goal in goals}
+    before = {goal: _best(points, goal, data) for goal in goals}
+    return {
+        "doc": doc,
+        "price_basis": data.problem["price_basis"],
+        "workloads": data.problem["workloads"],
+        "certificate": front["certificate"],
+        "spread": front["spread"],
+        "bounds": bounds(data, problem.parameters),
+        "best": {
+            goal: {key: point[key] for key in ("rank", "design", "metrics")}
+            for goal, point in own.items()
+            if point
+        },
+        "base": {g: _rejudged(problem, data, point) for g, point in before.items() if point},
+        "references": [
+            {
+                **{key: each[key] for key in ("name", "distance", "violated")},
+                "metrics": {goal: each["metrics"][goal] for goal in goals},
+            }
+            for each in front["references"]
+        ],
+    }
+
+
+def _best(points: Sequence[Document], goal: str, data: RunData) -> Document | None:
+    """The point that is best in an objective; None where there is none."""
+    if not points:
+        return None
+    sense = data.problem["objectives"][goal]
+    values = np.array([[float(point["metrics"][goal])] for point in points])
+    return points[int(np.argmax(to_maximise(values, (sense,))[:, 0]))]
+
+
+def _rejudged(problem: StudyProblem, data: RunData, point: Document) -> Document | None:
+    """A design of the study as its variation judges it; None where its space has no such design."""
+    try:
+        levels = problem.levels_of(point["design"])
+    except (KeyError, ValueError):
+        return None
+    found = problem.evaluate(np.array([levels], np.int64))
+    broken = [r for r, margin in zip(problem.rules, found.margins[0], strict=True) if margin < 0.0]
+    metrics = {name: values[0] for name, values in found.metrics.items()}
+    return {"rank": point["rank"], "metrics": written(data.problem, metrics), "violated": broken}
+
+
+def rounded(data: Any) -> Any:
+    """Figures to DIGITS; what is not finite becomes None, what is PLAIN keeps its digits."""
+    if isinstance(data, dict):
+        return {k: v if k in PLAIN else rounded(v) for k, v in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [rounded(value) for value in data]
+    if isinstance(data, (float, np.floating)):
+        return float(f"{data:.{DIGITS}g}") if math.isfinite(data) else None
+    return data
+
+
+def results_text(data: Any, indent: int = 0) -> str:
+    """JSON in which a value that fits into a line has one."""
+    flat = json.dumps(data, allow_nan=False, default=_number)
+    if not isinstance(data, (dict, list)) or not data or len(flat) + indent <= LINE:
+        return flat
+    pad = " " * (indent + 1)
+    if isinstance(data, dict):
+        parts = [f"{json.dumps(str(k))}: {results_text(v, indent + 1)}" for k, v in data.items()]
+        ends = "{}"
+    else:
+        parts, ends = [results_text(each, indent + 1) for each in data], "[]"
+    joined = f",\n{pad}".join(parts)
+    return f"{ends[0]}\n{pad}{joined}\n{' ' * indent}{ends[1]}"
+
+
+def _number(value: Any) -> Any:
+    """A number of numpy as a plain one."""
+    return value.item()
+
+
+def write_results(document: Document, folder: Path) -> Path:
+    """Writes a study's results file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / f"{document['study']}.json"
+    place.write_text(results_text(rounded(document)) + "\n", encoding="utf-8")
+    return place
+
+
+def read_results(folder: Path) -> dict[str, Document]:
+    """All results files of a folder by study; InputError for one that cannot be read."""
+    made = {}
+    for place in sorted(folder.glob("*.json")):
+        try:
+            made[place.stem] = json.loads(place.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            hint = "write it anew with `python -m dse.cli.answers`"
+            raise InputError(Finding(message=str(error), file=str(place), hint=hint)) from None
+    return made
