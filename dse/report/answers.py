@@ -35,6 +35,12 @@ SAMPLED = 60
 KEPT = 20
 """Designs of a front that a results file holds, spread over it."""
 
+EFFORT = 5
+"""Designs that are evaluated for what levels are worth, at most, over the budget of the run."""
+
+FIRST = "the front's first"
+"""What the front's first design is called beside systems."""
+
 DIGITS = 6
 """Significant digits of a figure in a results file."""
 
@@ -62,24 +68,25 @@ class Found:
 
 
 def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
-    """The results file of a study: description, front, references, and what was asked of them.
+    """The results file of a study whose front has a design.
 
-    `spread` and `bounds` say where the front lies in its space, `levels` what each level is worth,
-    `exact` what the search missed of a swept part, `compare` the references and the front's first
-    design at other price bases and precisions, `sensitivity` what the knee leans on, `robust` what
-    is uncertain, `variations` what else would hold.
+    Beside description, front and references: `spread` and `bounds` say where the
+    front lies in its space, `levels` what each level is worth, `exact` what the search missed of a
+    swept part, `compare` the references and the front's first design at other price bases and
+    precisions, `sensitivity` what the knee leans on, `robust` what is uncertain, `variations` what
+    else would hold.
     """
     problem, data = found.problem, found.data
     front = shortened(data.problem, front_document(data), SAMPLED)
     points = front["points"]
     made: Document = {key: data.problem[key] for key in DESCRIBED if key in data.problem}
-    if points and not any(task.decoder for task in problem.study.tasks):
+    if not any(task.decoder for task in problem.study.tasks):
         add_robustness(problem, front, number=samples, seed=seed, uncertain="both")
     part = found.part
     shown = shortened(data.problem, front, KEPT)
     made |= {name: shown[name] for name in ("certificate", "spread", "points", "references")}
     made["bounds"] = bounds(data, problem.parameters)
-    made["levels"] = best_by_level(data)
+    made["levels"] = best_by_level(problem, data, EFFORT * data.settings["budget"])
     made["exact"] = gap(problem, data, *part) if part else None
     made["compare"] = _compared(problem, points)
     made["sensitivity"] = _sensitivity(problem, points)
@@ -91,21 +98,16 @@ def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
     return made
 
 
-def _sensitivity(problem: StudyProblem, points: Sequence[Document]) -> Document | None:
-    if not points:
-        return None
+def _sensitivity(problem: StudyProblem, points: Sequence[Document]) -> Document:
     knee = next((point for point in points if point.get("knee")), points[0])
     return {"metric": METRIC, "rank": knee["rank"], "rows": leaning(problem, knee)}
 
 
 def _compared(problem: StudyProblem, points: Sequence[Document]) -> Document:
     """Each reference once, whatever it is paid at, and the front's first design."""
-    systems = {_plain(each.name): each for each in problem.references}
-    rows = [attrs.evolve(system, name=name) for name, system in systems.items()]
-    if points:
-        first = problem.bound(problem.levels_of(points[0]["design"]))
-        rows.append(attrs.evolve(first, name="the front's first"))
-    return footing(problem, rows) if rows else {"rows": []}
+    rows = {_plain(each.name): each for each in problem.references}
+    rows[FIRST] = problem.bound(problem.levels_of(points[0]["design"]))
+    return footing(problem, rows)
 
 
 def _plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a design's figure leans on: elasticities of a mix of workloads x weakness of their sources."""
+"""What a design's figure leans on: elasticities of a mix x weakness of the numbers' sources."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ TOLD = 12
 def leaning(problem: StudyProblem, point: Mapping[str, Any]) -> list[Document]:
     """Continuous inputs of a point of the front, those first whose doubt moves METRIC most.
 
-    Rows as `dse sensitivity --sources` has them. Of a mix, elasticities are means weighted by what
-    each workload adds to the cost of a token; leaves of another system that decodes begin with
-    `decode_system`.
+    What the study searches is chosen, not doubted, and left out. Rows as `dse sensitivity
+    --sources` has them. Of a mix, elasticities are means weighted by what each workload adds to the
+    cost of a token; leaves of another system that decodes begin with `decode_system`.
     """
     system = problem.bound(problem.levels_of(point["design"]))
     parts = parts_of(problem, [system], [point])
     costs = np.array([*_costs(problem, parts)])
     rows: dict[str, Document] = {}
+    searched = {parameter.path for parameter in problem.parameters}
     for part, share in zip(parts, costs / costs.sum(), strict=True):
         other = "" if part.systems[0] is system else "decode_system."
         made = sensitivity_rows(part.systems[0], part.question, part.rows[0], [METRIC])
@@ -44,7 +45,8 @@ def leaning(problem: StudyProblem, point: Mapping[str, Any]) -> list[Document]:
     for row in rows.values():
         row["score"] = abs(row["elasticity"]) * row["weakness"]
     kept = ("metric", "path", "kind", "elasticity", "shown", "source", "confidence")
-    listed = sorted(rows.values(), key=lambda row: -row["score"])[:TOLD]
+    doubted = (row for path, row in rows.items() if path not in searched)
+    listed = sorted(doubted, key=lambda row: -row["score"])[:TOLD]
     return [{key: row[key] for key in (*kept, "weakness", "score")} for row in listed]
 
 
@@ -61,4 +63,4 @@ def _usd(part: Part) -> float:
     stacked = stack([lower(system) for system in part.systems])
     setting, phase = part.question.setting, part.question.workload.phase
     found = operate(stacked, setting, phase, part.rows, part.batch)
-    return float(found.metrics["usd_per_mtok"][0])
+    return float(np.asarray(found.metrics["usd_per_mtok"])[0])

@@ -20,14 +20,14 @@ FIGURES = ("tokens_per_usd", "tokens_per_joule", "tokens_per_s_per_chip", "usd_p
 AT = (PRICE_BASES[0], PRICE_BASES[-1])
 """Price bases: what chips cost to make, and what merchants ask."""
 
-SERVED: Mapping[str, Mapping[str, str]] = {
+SERVED: Mapping[str, Mapping[str, Any]] = {
     "bf16": {"weights": "bf16", "key_values": "bf16", "activations": "bf16"},
     "fp8": {"weights": "fp8", "key_values": "fp8", "activations": "fp8"},
     "fp4": {"weights": "fp4", "key_values": "fp8", "activations": "fp4"},
 }
 """Precisions in which language models are served: a cache in FP4 loses too much."""
 
-TRAINED: Mapping[str, Mapping[str, str]] = {
+TRAINED: Mapping[str, Mapping[str, Any]] = {
     "bf16": {"weights": "bf16", "key_values": "bf16", "activations": "bf16"},
     "fp8": {"weights": "bf16", "key_values": "bf16", "activations": "fp8"},
 }
@@ -38,19 +38,19 @@ OPERATING = ("mapping", "memory", "tpot", "ttft")
 """Rules without which a system does not do its work at all."""
 
 
-def footing(problem: StudyProblem, systems: Sequence[System]) -> dict[str, Any]:
-    """Systems under a study's workloads: `precisions` and `bases`, and of each system FIGURES.
+def footing(problem: StudyProblem, systems: Mapping[str, System]) -> dict[str, Any]:
+    """Systems by name under a study's workloads: `precisions` and `bases`, and of each system FIGURES.
 
     A figure stands under `rows[i]["figures"][precision][basis]`; `operates` says whether limits
     of time and memory hold. `best` is the better of the narrow precisions (FP8, FP4), by basis.
     """
-    rows: list[dict[str, Any]] = [{"name": each.name, "figures": {}} for each in systems]
+    rows: list[dict[str, Any]] = [{"name": name, "figures": {}} for name in systems]
     names = []
     for precision, study in _asked(problem.study):
         names.append(precision)
         for basis in AT:
             there = StudyProblem(attrs.evolve(study, price_basis=basis))
-            told = _told(there, systems)
+            told = _told(there, [*systems.values()])
             for row, one in zip(rows, told, strict=True):
                 row["figures"].setdefault(precision, {})[basis] = one
     for row in rows:
