@@ -12,7 +12,7 @@ from dse.cli.explore import RUNS, searched
 from dse.cli.failure import report_failure, warn
 
 PART = 3
-"""Designs of a part that is swept, at most, over the budget of its study."""
+"""Designs of a part that is swept, at most, over the budget of the run, unless told otherwise."""
 
 
 @click.command("answers", context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,6 +38,13 @@ PART = 3
     "--budget", type=click.IntRange(min=1), help="Designs of each run; default: the study's."
 )
 @click.option(
+    "--part",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Designs at most of the part of each space that is swept to judge the search; 0 for no "
+    "such part.  [default: three times the budget]",
+)
+@click.option(
     "--samples",
     type=click.IntRange(min=2),
     default=2000,
@@ -51,6 +58,7 @@ def answers_command(
     folder: Path,
     into: Path,
     budget: int | None,
+    part: int | None,
     samples: int,
     fresh: bool,
     render: bool,
@@ -68,14 +76,14 @@ def answers_command(
     from dse.report.answers_page import TEMPLATE, answered, sections
 
     wanted = sections(into / TEMPLATE)
-    asked = {"method": None, "budget": budget, "seed": None, "cluster": "", "fresh": fresh}
+    asked: dict[str, Any] = {"budget": budget, "part": part, "samples": samples, "fresh": fresh}
     for name in () if render else studies or wanted:
-        _answer(name, folder, into, asked, samples)
+        _answer(name, folder, into, asked)
     (into / "README.md").write_text(answered(into), encoding="utf-8")
     warn(f"{into / 'README.md'} written")
 
 
-def _answer(name: str, folder: Path, into: Path, asked: dict[str, Any], samples: int) -> None:
+def _answer(name: str, folder: Path, into: Path, asked: dict[str, Any]) -> None:
     """Runs a study with its variations and a swept part, and writes what they say."""
     from dse.errors import NothingFeasible
     from dse.report.answers import Found, answer_document, write_results
@@ -87,9 +95,9 @@ def _answer(name: str, folder: Path, into: Path, asked: dict[str, Any], samples:
     if not len(data.front):
         raise NothingFeasible(unmet(data))
     varied = {each: _run(f"{name}@{each}", folder, asked) for each in problem.study.variations}
-    part = None if data.swept else _part(problem, data, folder, asked)
+    part = None if data.swept else _part(problem, data, folder, asked["part"])
     found = Found(problem=problem, data=data, variations=varied, part=part)
-    place = write_results(answer_document(found, samples=samples), into / "results")
+    place = write_results(answer_document(found, samples=asked["samples"]), into / "results")
     warn(f"{place}: {place.stat().st_size:,} bytes")
     if len(problem.objectives) > 1:
         picture = front_svg(data, front_document(data))
@@ -104,19 +112,24 @@ def _run(name: str, folder: Path, asked: dict[str, Any]) -> tuple[Any, Any]:
     from dse.spec.study import load_study
 
     problem = StudyProblem(load_study(name, Catalog.default()))
-    more = {"warm_start": None, "attached": Attachment(mirror=False)}
-    return problem, searched(problem, folder / name, asked | more)
+    options = {
+        **dict.fromkeys(("method", "seed", "warm_start")),
+        "budget": asked["budget"],
+        "fresh": asked["fresh"],
+        "cluster": "",
+        "attached": Attachment(mirror=False),
+    }
+    return problem, searched(problem, folder / name, options)
 
 
-def _part(problem: Any, data: Any, folder: Path, asked: dict[str, Any]) -> tuple[Any, Any] | None:
-    """A part of a study's space, and its sweep."""
+def _part(problem: Any, data: Any, folder: Path, most: int | None) -> tuple[Any, Any] | None:
+    """A part of a study's space of at most so many designs, and its sweep."""
     from dse.report.progress import reporting
     from dse.search.attach import Attachment
     from dse.search.run import load, run
     from dse.search.subspace import part_of
 
-    budget = asked["budget"] or problem.study.budget
-    part = part_of(problem, data, PART * budget)
+    part = part_of(problem, data, PART * data.settings["budget"] if most is None else most)
     if part is None:
         return None
     place = folder / f"{problem.name}-part-{part.fingerprint}"

@@ -101,10 +101,8 @@ def answered(folder: Path) -> str:
         listed = "\n".join(f"{template}:{line}: {word} is typed" for line, word in typed)
         raise CheckFailed(f"{listed}\n  numbers come from results files")
     for picture in folder.glob("*.svg"):
-        if picture.stat().st_size >= LARGEST:
-            raise CheckFailed(
-                f"{picture} has {picture.stat().st_size:,} bytes, {LARGEST:,} or more"
-            )
+        if (size := picture.stat().st_size) >= LARGEST:
+            raise CheckFailed(f"{picture} has {size:,} bytes, {LARGEST:,} or more")
     return rendered_page(source, read_results(folder / RESULTS), template)
 
 

@@ -29,17 +29,17 @@ SERVED: Mapping[str, Mapping[str, Any]] = {
 
 TRAINED: Mapping[str, Mapping[str, Any]] = {
     "bf16": {"weights": "bf16", "key_values": "bf16", "activations": "bf16"},
-    "fp8": {"weights": "bf16", "key_values": "bf16", "activations": "fp8"},
+    "fp8": {"weights": "fp8", "key_values": "bf16", "activations": "fp8"},
 }
-"""Precisions in which they are trained: FP8 operands of weights in BF16 (DeepSeek-V3,
-arXiv:2412.19437, section 3.3)."""
+"""Precisions in which they are trained: matrix products in FP8, attention in BF16 (DeepSeek-V3,
+arXiv:2412.19437, section 3.3); none is known to be trained in FP4 throughout."""
 
 OPERATING = ("mapping", "memory", "tpot", "ttft")
 """Rules without which a system does not do its work at all."""
 
 
 def footing(problem: StudyProblem, systems: Mapping[str, System]) -> dict[str, Any]:
-    """Systems by name under a study's workloads: `precisions` and `bases`, and of each system FIGURES.
+    """Systems by name under a study's workloads: `precisions` and `bases`, and FIGURES of each.
 
     A figure stands under `rows[i]["figures"][precision][basis]`; `operates` says whether limits
     of time and memory hold. `best` is the better of the narrow precisions (FP8, FP4), by basis.

@@ -25,13 +25,13 @@ MOVED = 6
 """Parameters that a part moves at most."""
 
 
-@attrs.define(slots=False)
+@attrs.frozen(slots=False)
 class Subspace:
     """Implements `dse.search.protocol.Problem` for the part of a study's space in which the
     parameters `moved` (indices) are free, and all others have the levels of `base` [p]."""
 
     whole: StudyProblem
-    base: tuple[int, ...] = attrs.field(converter=lambda levels: tuple(map(int, levels)))
+    base: tuple[int, ...]
     moved: tuple[int, ...]
 
     @property
@@ -131,7 +131,11 @@ def part_of(problem: StudyProblem, data: RunData, largest: int) -> Subspace | No
         if index not in tied and levels > 1 and size * levels <= largest and len(moved) < MOVED:
             moved.append(index)
             size *= levels
-    return Subspace(problem, front[0], tuple(sorted(moved))) if len(moved) > 1 else None
+    return (
+        Subspace(problem, tuple(front[0].tolist()), tuple(sorted(moved)))
+        if len(moved) > 1
+        else None
+    )
 
 
 def gap(problem: StudyProblem, data: RunData, part: Subspace, swept: RunData) -> dict[str, Any]:
