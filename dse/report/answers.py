@@ -18,6 +18,7 @@ from dse.errors import Finding, InputError
 from dse.report.front import shortened
 from dse.report.leaning import METRIC, leaning
 from dse.report.robust import add_robustness
+from dse.search.beating import beating
 from dse.search.footing import footing
 from dse.search.front import to_maximise
 from dse.search.problem import StudyProblem
@@ -29,10 +30,13 @@ from dse.search.worth import best_by_level, bounds
 Document = dict[str, Any]
 Searched = tuple[StudyProblem, RunData]
 
+MARGIN = 1.3
+"""What beats a reference has so much more of every objective."""
+
 SAMPLED = 60
 """Designs of a front that are sampled, spread over it."""
 
-KEPT = 20
+KEPT = 16
 """Designs of a front that a results file holds, spread over it."""
 
 EFFORT = 2
@@ -46,6 +50,15 @@ DIGITS = 6
 
 PLAIN = ("design", "held", "parameters", "spread", "value", "from", "to")
 """What keeps all its digits: values by which designs are found again."""
+
+NEAR = 0.1
+"""Margins below this are told: what binds, or nearly does."""
+
+SHORT = (
+    *("tokens_per_s_per_chip", "tokens_per_s_per_user", "usd_per_chip_hour", "chip_power_w"),
+    *("chip_cost_usd", "system_cost_usd"),
+)
+"""Metrics beside the objectives that are told of designs beside the front's own."""
 
 LINE = 100
 """Characters of a line of a results file, where a value fits into one."""
@@ -70,11 +83,11 @@ class Found:
 def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
     """The results file of a study whose front has a design.
 
-    Beside description, front and references: `spread` and `bounds` say where the
-    front lies in its space, `levels` what each level is worth, `exact` what the search missed of a
-    swept part, `compare` the references and the front's first design at other price bases and
-    precisions, `sensitivity` what the knee leans on, `robust` what is uncertain, `variations` what
-    else would hold.
+    Beside description, front and references: `spread` and `bounds` say where the front lies in its
+    space, `levels` what each level is worth, `beating` what beats each reference by MARGIN, `exact`
+    what the search missed of a swept part, `compare` the references and the front's first design
+    at other price bases and precisions, `sensitivity` what the knee leans on, `robust` what is
+    uncertain, `variations` what else would hold.
     """
     problem, data = found.problem, found.data
     front = shortened(data.problem, front_document(data), SAMPLED)
@@ -84,9 +97,11 @@ def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
         add_robustness(problem, front, number=samples, seed=seed, uncertain="both")
     part = found.part
     shown = shortened(data.problem, front, KEPT)
-    made |= {name: shown[name] for name in ("certificate", "spread", "points", "references")}
+    made |= {name: shown[name] for name in ("certificate", "spread")}
+    made |= {name: [*map(_tight, shown[name])] for name in ("points", "references")}
     made["bounds"] = bounds(data, problem.parameters)
     made["levels"] = best_by_level(problem, data, EFFORT * data.settings["budget"])
+    made["beating"] = [_beaten(each, problem.objectives) for each in beating(problem, data, MARGIN)]
     made["exact"] = gap(problem, data, *part) if part else None
     made["compare"] = _compared(problem, points)
     made["sensitivity"] = _sensitivity(problem, points)
@@ -96,6 +111,26 @@ def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
         for name, each in found.variations.items()
     }
     return made
+
+
+def _tight(point: Document) -> Document:
+    """A design without the margins that are wide."""
+    near = {rule: margin for rule, margin in point["margins"].items() if margin < NEAR}
+    return {**point, "margins": near}
+
+
+def _short(metrics: Mapping[str, float], goals: Sequence[str]) -> Mapping[str, float]:
+    """The objectives and SHORT."""
+    return {name: metrics[name] for name in (*goals, *SHORT) if name in metrics}
+
+
+def _beaten(told: Document, goals: Sequence[str]) -> Document:
+    """What beats a reference, in short."""
+    least = {
+        name: {"design": point["design"], "metrics": _short(point["metrics"], goals)}
+        for name, point in told["least"].items()
+    }
+    return {**told, "least": least}
 
 
 def _sensitivity(problem: StudyProblem, points: Sequence[Document]) -> Document:
@@ -130,12 +165,13 @@ def variation_document(
     return {
         "doc": doc,
         "price_basis": data.problem["price_basis"],
-        "workloads": data.problem["workloads"],
-        "certificate": front["certificate"],
+        "certificate": {
+            key: front["certificate"][key] for key in ("evaluated", "feasible", "front", "hash")
+        },
         "spread": front["spread"],
         "bounds": bounds(data, problem.parameters),
         "best": {
-            goal: {key: point[key] for key in ("rank", "design", "metrics")}
+            goal: {"design": point["design"], "metrics": _short(point["metrics"], goals)}
             for goal, point in own.items()
             if point
         },
@@ -168,7 +204,8 @@ def _rejudged(problem: StudyProblem, data: RunData, point: Document) -> Document
     found = problem.evaluate(np.array([levels], np.int64))
     broken = [r for r, margin in zip(problem.rules, found.margins[0], strict=True) if margin < 0.0]
     metrics = {name: values[0] for name, values in found.metrics.items()}
-    return {"rank": point["rank"], "metrics": written(data.problem, metrics), "violated": broken}
+    told = _short(written(data.problem, metrics), problem.objectives)
+    return {"rank": point["rank"], "metrics": told, "violated": broken}
 
 
 def rounded(data: Any) -> Any:

@@ -29,16 +29,16 @@ ROUNDS = 4
 def bounds(data: RunData, parameters: Sequence[Parameter]) -> list[dict[str, Any]]:
     """Parameters for which most of the front holds one end: path, end, level and share of it.
 
-    Ends of ordered parameters are `lowest` and `highest`; of others, and of those whose ends the
-    front holds alike, it is the `only` level that the whole front has.
+    Ends of ordered parameters are `lowest` and `highest`; of others it is the `only` level that the
+    whole front has. The level of a parameter that is not free is no choice.
     """
     rows, made = data.levels[data.front], []
     for index, parameter in enumerate(parameters):
-        last = len(parameter.levels) - 1
+        last = len(parameter.levels) - (2 if parameter.needs else 1)
         ends = {"lowest": 0, "highest": last} if parameter.ordered else {}
         ends = ends or {"only": int(rows[0, index]) if len(rows) else 0}
         for end, level in ends.items():
-            share = float(np.mean(rows[:, index] == level)) if len(rows) and last else 0.0
+            share = float(np.mean(rows[:, index] == level)) if len(rows) and last > 0 else 0.0
             if share >= (1.0 if end == "only" else MOST):
                 shown = data.problem["parameters"][index]["levels"][level]
                 made.append({"path": parameter.path, "end": end, "level": shown, "share": share})
