@@ -73,12 +73,16 @@ def answers_command(
     python -m dse.cli.answers trainium4-decode --budget 2000
     python -m dse.cli.answers --render
     """
-    from dse.report.answers_page import TEMPLATE, answered, sections
+    from dse.report.answers_page import RESULTS, TEMPLATE, answered, sections
 
     wanted = sections(into / TEMPLATE)
     asked: dict[str, Any] = {"budget": budget, "part": part, "samples": samples, "fresh": fresh}
     for name in () if render else studies or wanted:
         _answer(name, folder, into, asked)
+    missing = [name for name in wanted if not (into / RESULTS / f"{name}.json").exists()]
+    if missing:
+        warn(f"README is not written: {', '.join(missing)} have no results yet")
+        return
     (into / "README.md").write_text(answered(into), encoding="utf-8")
     warn(f"{into / 'README.md'} written")
 
@@ -87,6 +91,7 @@ def _answer(name: str, folder: Path, into: Path, asked: dict[str, Any]) -> None:
     """Runs a study with its variations and a swept part, and writes what they say."""
     from dse.errors import NothingFeasible
     from dse.report.answers import Found, answer_document, write_results
+    from dse.report.answers_page import RESULTS
     from dse.report.front import unmet
     from dse.report.picture import front_svg
     from dse.search.result import front_document
@@ -97,7 +102,7 @@ def _answer(name: str, folder: Path, into: Path, asked: dict[str, Any]) -> None:
     varied = {each: _run(f"{name}@{each}", folder, asked) for each in problem.study.variations}
     part = None if data.swept else _part(problem, data, folder, asked["part"])
     found = Found(problem=problem, data=data, variations=varied, part=part)
-    place = write_results(answer_document(found, samples=asked["samples"]), into / "results")
+    place = write_results(answer_document(found, samples=asked["samples"]), into / RESULTS)
     warn(f"{place}: {place.stat().st_size:,} bytes")
     if len(problem.objectives) > 1:
         picture = front_svg(data, front_document(data))
@@ -142,5 +147,5 @@ def _part(problem: Any, data: Any, folder: Path, most: int | None) -> tuple[Any,
 if __name__ == "__main__":
     try:
         answers_command(standalone_mode=False)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         sys.exit(report_failure(error, as_json=False))

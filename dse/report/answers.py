@@ -36,7 +36,7 @@ MARGIN = 1.3
 SAMPLED = 60
 """Designs of a front that are sampled, spread over it."""
 
-KEPT = 16
+KEPT = 12
 """Designs of a front that a results file holds, spread over it."""
 
 EFFORT = 2
@@ -48,20 +48,20 @@ FIRST = "the front's first"
 DIGITS = 6
 """Significant digits of a figure in a results file."""
 
-PLAIN = ("design", "held", "parameters", "spread", "value", "from", "to")
+PLAIN = ("design", "cheapest", "held", "parameters", "spread", "value", "from", "to")
 """What keeps all its digits: values by which designs are found again."""
 
 NEAR = 0.1
 """Margins below this are told: what binds, or nearly does."""
 
-SHORT = (
-    *("tokens_per_s_per_chip", "tokens_per_s_per_user", "usd_per_chip_hour", "chip_power_w"),
-    *("chip_cost_usd", "system_cost_usd"),
-)
+SHORT = (*("tokens_per_s_per_chip", "usd_per_chip_hour", "chip_power_w", "chip_cost_usd"),)
 """Metrics beside the objectives that are told of designs beside the front's own."""
 
+MOST_WHOLE = 1e15
+"""A number below it that is whole is written as one."""
+
 LINE = 100
-"""Characters of a line of a results file, where a value fits into one."""
+"""Characters of a line of a results file."""
 
 DESCRIBED = (
     *("study", "doc", "version", "system", "price_basis", "software", "facility", "workloads"),
@@ -98,16 +98,18 @@ def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
     part = found.part
     shown = shortened(data.problem, front, KEPT)
     made |= {name: shown[name] for name in ("certificate", "spread")}
-    made |= {name: [*map(_tight, shown[name])] for name in ("points", "references")}
+    made["points"] = [*map(_tight, shown["points"])]
+    basis, goals = problem.study.price_basis, problem.objectives
+    made["references"] = [_again(each, basis, goals) for each in shown["references"]]
     made["bounds"] = bounds(data, problem.parameters)
     made["levels"] = best_by_level(problem, data, EFFORT * data.settings["budget"])
-    made["beating"] = [_beaten(each, problem.objectives) for each in beating(problem, data, MARGIN)]
+    made["beating"] = [_beaten(each, goals) for each in beating(problem, data, MARGIN)]
     made["exact"] = gap(problem, data, *part) if part else None
     made["compare"] = _compared(problem, points)
     made["sensitivity"] = _sensitivity(problem, points)
     made["robust"] = shown.get("robust")
     made["variations"] = {
-        name: variation_document(problem.study.variations[name], points, problem.objectives, *each)
+        name: variation_document(problem.study.variations[name], points, goals, *each)
         for name, each in found.variations.items()
     }
     return made
@@ -119,18 +121,24 @@ def _tight(point: Document) -> Document:
     return {**point, "margins": near}
 
 
+def _again(reference: Document, basis: str, goals: Sequence[str]) -> Document:
+    """A reference; one that is paid at another price basis than the study's, in short."""
+    told = _tight(reference)
+    if reference["price_basis"] == basis:
+        return told
+    return {**told, "metrics": _short(reference["metrics"], goals)}
+
+
 def _short(metrics: Mapping[str, float], goals: Sequence[str]) -> Mapping[str, float]:
     """The objectives and SHORT."""
     return {name: metrics[name] for name in (*goals, *SHORT) if name in metrics}
 
 
 def _beaten(told: Document, goals: Sequence[str]) -> Document:
-    """What beats a reference, in short."""
-    least = {
-        name: {"design": point["design"], "metrics": _short(point["metrics"], goals)}
-        for name, point in told["least"].items()
-    }
-    return {**told, "least": least}
+    """What beats a reference, in short, and the design whose chip costs least of all that do."""
+    least = {name: _short(point["metrics"], goals) for name, point in told["least"].items()}
+    design = told["least"]["chip_cost_usd"]["design"] if least else None
+    return {**told, "least": least, "cheapest": design}
 
 
 def _sensitivity(problem: StudyProblem, points: Sequence[Document]) -> Document:
@@ -208,29 +216,38 @@ def _rejudged(problem: StudyProblem, data: RunData, point: Document) -> Document
     return {"rank": point["rank"], "metrics": told, "violated": broken}
 
 
-def rounded(data: Any) -> Any:
-    """Figures to DIGITS; what is not finite becomes None, what is PLAIN keeps its digits."""
+def rounded(data: Any, *, plain: bool = False) -> Any:
+    """Figures to DIGITS, what is PLAIN with all its own; what is not finite becomes None."""
     if isinstance(data, dict):
-        return {k: v if k in PLAIN else rounded(v) for k, v in data.items()}
+        return {k: rounded(v, plain=plain or k in PLAIN) for k, v in data.items()}
     if isinstance(data, (list, tuple)):
-        return [rounded(value) for value in data]
-    if isinstance(data, (float, np.floating)):
-        return float(f"{data:.{DIGITS}g}") if math.isfinite(data) else None
-    return data
+        return [rounded(value, plain=plain) for value in data]
+    if not isinstance(data, (float, np.floating)):
+        return data
+    if not math.isfinite(data):
+        return None
+    number = float(data if plain else f"{data:.{DIGITS}g}")
+    return int(number) if number.is_integer() and abs(number) < MOST_WHOLE else number
 
 
 def results_text(data: Any, indent: int = 0) -> str:
-    """JSON in which a value that fits into a line has one."""
+    """JSON whose lines are filled; what does not fit into one is indented below its name."""
     flat = json.dumps(data, allow_nan=False, default=_number)
     if not isinstance(data, (dict, list)) or not data or len(flat) + indent <= LINE:
         return flat
-    pad = " " * (indent + 1)
-    if isinstance(data, dict):
-        parts = [f"{json.dumps(str(k))}: {results_text(v, indent + 1)}" for k, v in data.items()]
-        ends = "{}"
-    else:
-        parts, ends = [results_text(each, indent + 1) for each in data], "[]"
-    joined = f",\n{pad}".join(parts)
+    named = isinstance(data, dict)
+    pairs = data.items() if isinstance(data, dict) else (("", value) for value in data)
+    lines: list[str] = []
+    for name, value in pairs:
+        text = f"{json.dumps(name)}: " if named else ""
+        text += results_text(value, indent + 1)
+        joins = lines and "\n" not in lines[-1] + text
+        if joins and indent + len(lines[-1]) + len(text) < LINE - 2:
+            lines[-1] += f", {text}"
+        else:
+            lines.append(text)
+    pad, ends = " " * (indent + 1), "{}" if named else "[]"
+    joined = f",\n{pad}".join(lines)
     return f"{ends[0]}\n{pad}{joined}\n{' ' * indent}{ends[1]}"
 
 

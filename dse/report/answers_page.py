@@ -220,13 +220,18 @@ def knee(results: Document) -> Document:
     return next((p for p in results["points"] if p.get("knee")), results["points"][0])
 
 
+def beaten(results: Document, name: str) -> Document:
+    """What beats a reference by the margin of the results."""
+    return _named(results["beating"], name)
+
+
 def level(results: Document, path: str, value: object) -> Document:
     """What a level of a parameter is worth; `value` as the file of the study has it."""
-    rows = results["levels"][path]
-    found = next((row for row in rows if value in (row["level"], row["value"])), None)
-    if found is None:
-        raise LookupError(f"{path} has no level {value}: {', '.join(r['level'] for r in rows)}")
-    return found
+    parameter, rows = _parameter(results, path), results["levels"][path]
+    known = [*parameter["levels"], *parameter["values"]]
+    if value not in known:
+        raise LookupError(f"{path} has no level {value}: {', '.join(parameter['levels'])}")
+    return rows[known.index(value) % len(rows)]
 
 
 def shown(results: Document, path: str, value: object) -> str:
@@ -320,6 +325,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "compared": compared,
     "best": best,
     "knee": knee,
+    "beaten": beaten,
     "level": level,
     "shown": shown,
     "spread": spread,
@@ -327,6 +333,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "levels_text": tables.levels_text,
     "compare_text": tables.compare_text,
     "variations_text": tables.variations_text,
+    "beating_text": tables.beating_text,
     "robust_text": tables.robust_text,
     "leaning_text": tables.leaning_text,
 }

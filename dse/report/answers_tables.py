@@ -16,6 +16,9 @@ Document = Mapping[str, Any]
 
 MILLION = 1e6
 
+LEAST = {"chip_cost_usd": "cheapest\nchip, USD", "chip_power_w": "coolest\nchip, W"}
+"""Metrics of which a design that beats a reference may have least."""
+
 WIDTH = 80
 """Columns of the tables."""
 
@@ -88,6 +91,29 @@ def compare_text(results: Document) -> Sequence[Any]:
 
 def _cell(told: Document, name: str, unit: float) -> str:
     return digits(told[name] / unit) if told["operates"] else "-"
+
+
+@text_of
+def beating_text(results: Document) -> Sequence[Any]:
+    """What beats each reference by a margin: designs, cheapest and coolest chip, and a price."""
+    rows = results["beating"]
+    columns = [
+        Column("beaten", [row["name"] for row in rows]),
+        Column("designs", [f"{row['designs']:,}" for row in rows], right=True),
+    ]
+    for name, title in LEAST.items():
+        found = [row["least"].get(name) for row in rows]
+        cells = [metric_number(name, one[name]) if one else "-" for one in found]
+        columns.append(Column(title, cells, right=True))
+    prices = [row["price"] for row in rows]
+    asked = [digits(one["usd_per_chip"], 3) if one else "-" for one in prices]
+    columns.append(Column("the first\nat USD", asked, right=True))
+    columns.append(Column("of its\nprice", [_factor(one) for one in prices], right=True))
+    return fitting(columns)
+
+
+def _factor(price: Document | None) -> str:
+    return percent(price["factor"]) if price else "-"
 
 
 @text_of

@@ -129,6 +129,6 @@ def best_by_level(problem: Problem, data: RunData, most: int) -> dict[str, list[
             )
         }
         logged = int(np.sum(data.levels[:, index] == level))
-        row = {"level": told["levels"][level], "value": told["values"][level], "logged": logged}
-        made[told["path"]].append({**row, "best": best})
+        row = {"level": told["levels"][level], "logged": logged, "best": best}
+        made[told["path"]].append(row)
     return made
