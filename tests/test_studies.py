@@ -1,8 +1,6 @@
-"""The shipped studies, run with a small budget, and what their README says of their fronts."""
+"""The shipped studies, run with a small budget."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from dse.spec.catalog import Catalog
 from dse.spec.study import load_study
 
 STUDIES = ("trainium4-decode", "trainium4-memory")
-README = Path(__file__).parent.parent / "studies" / "README.md"
 
 
 @pytest.fixture(scope="module", params=STUDIES)
@@ -38,16 +35,3 @@ def test_references_hold_the_limits(data: RunData) -> None:
     assert [r["violated"] for r in data.problem["references"]] == [[]] * len(
         data.problem["references"]
     )
-
-
-def test_a_front_on_a_bound_is_explained(data: RunData) -> None:
-    """A number that the whole front holds at an end of its range stands in the study's README."""
-    text = README.read_text(encoding="utf-8")
-    levels = data.levels[data.front]
-    for index, parameter in enumerate(data.problem["parameters"]):
-        last = len(parameter["values"]) - 1
-        wholly = {0: np.all(levels[:, index] == 0), last: np.all(levels[:, index] == last)}
-        if any(wholly.values()):
-            name = ".".join(parameter["path"].split(".")[-2:])
-            short = parameter["path"].split(".")[-1]
-            assert f"`{name} =" in text or f"`{short}`" in text or f"`{short} =" in text, name

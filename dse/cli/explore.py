@@ -113,6 +113,7 @@ def run_command(
     dse run trainium4-decode --storage postgresql://me@host/studies
     """
     from dse.search.attach import Attachment
+    from dse.search.problem import StudyProblem
     from dse.search.record import load
     from dse.spec.study import load_study
 
@@ -140,7 +141,8 @@ def run_command(
     places = [_folder(each.name, folder, len(loaded)) for each in loaded]
     if folder is None and storage is not None:
         places = [attached.own_folder(place) for place in places]
-    datas = [_searched(*each, asked) for each in zip(loaded, places, strict=True)]
+    problems = map(StudyProblem, loaded)
+    datas = [searched(*each, asked) for each in zip(problems, places, strict=True)]
     _show(datas, Output(as_json=as_json, file="-"), limit=None if as_json else SHOWN)
 
 
@@ -150,13 +152,13 @@ def _folder(name: str, given: str | None, number: int) -> Path:
     return Path(given) if number == 1 else Path(given) / name
 
 
-def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
-    """Runs one study to its end and gives what the run holds."""
+def searched(problem: Any, folder: Path, asked: dict[str, Any]) -> Any:
+    """Runs a study's problem to its end and gives what the run holds."""
     from dse.report.progress import reporting
     from dse.search.approach import compared
-    from dse.search.problem import StudyProblem
     from dse.search.run import load, run
 
+    study = problem.study
     method = asked["method"] or study.method
     budget = asked["budget"] or study.budget
     seed = study.seed if asked["seed"] is None else asked["seed"]
@@ -164,7 +166,6 @@ def _searched(study: Any, folder: Path, asked: dict[str, Any]) -> Any:
         warn("tpe proposes some 20 designs a second, fewer as the log grows: nsga2 takes 500")
     try:
         with reporting(study.name) as report:
-            problem = StudyProblem(study)
             result = run(
                 problem,
                 method,

@@ -63,7 +63,7 @@ def front_view(problem: Mapping[str, Any], document: Document, limit: int | None
     shown = shortened(problem, document, limit)
     letters = _letters(document["references"])
     parts: list[Any] = [*_head(problem), *_tables(problem, shown, letters)]
-    left_out = len(document["points"]) - len(shown["points"])
+    left_out = document["certificate"]["front"] - len(shown["points"])
     if left_out:
         parts.append(note(f"{left_out:,} more on the front are like these: --all shows them"))
     parts += _common(problem, document)
@@ -184,15 +184,12 @@ def _level(parameter: Mapping[str, Any], design: Mapping[str, Any]) -> str:
 
 def _common(problem: Mapping[str, Any], document: Document) -> list[Any]:
     """What all designs of the front share."""
-    points = document["points"]
-    if not points:
-        return []
-    varying = {p["path"] for p in _varying(problem, points)}
     same = []
     for parameter in problem["parameters"]:
-        if parameter["path"] not in varying:
-            place = parameter["values"].index(points[0]["design"][parameter["path"]])
-            same.append(f"{parameter['path']} = {parameter['levels'][place]}")
+        path, values = parameter["path"], document["spread"][parameter["path"]]
+        if len(values) == 1:
+            place = parameter["values"].index(values[0])
+            same.append(f"{path} = {parameter['levels'][place]}")
     return [Text(""), Text("All designs on the front: " + ", ".join(same))] if same else []
 
 

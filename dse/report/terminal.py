@@ -9,7 +9,9 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Literal
 
 import attrs
@@ -22,8 +24,23 @@ PIPE_WIDTH = 80
 GAP = 2
 
 
+_CHOSEN: ContextVar[int] = ContextVar("columns", default=0)
+
+
+@contextmanager
+def columns_of(number: int) -> Iterator[None]:
+    """Text rendered inside is that wide, whatever the terminal."""
+    token = _CHOSEN.set(number)
+    try:
+        yield
+    finally:
+        _CHOSEN.reset(token)
+
+
 def width() -> int:
-    """Columns to write for: of the terminal, of COLUMNS, or 80."""
+    """Columns to write for: those chosen, of the terminal, of COLUMNS, or 80."""
+    if chosen := _CHOSEN.get():
+        return chosen
     return max(shutil.get_terminal_size((PIPE_WIDTH, 24)).columns, 40)
 
 

@@ -301,13 +301,13 @@ def purchase(inside: Inside, system: System) -> Mapping[str, float] | None:
     def far(price: float) -> float:
         return inside([system], price)[0][0] - NEAR
 
-    factor = _root(far)
+    factor = rising_root(far)
     if factor is None:
         return None
     return {"factor": factor, "usd_per_chip": factor * inside.problem.price_of(system)}
 
 
-def _root(excess: Callable[[float], float]) -> float | None:
+def rising_root(excess: Callable[[float], float]) -> float | None:
     """The highest place in 0 to 1 at which a rising function is not above zero; None without one.
 
     False position with the weights of the Illinois rule (Dowell and Jarratt, BIT 11, 1971).

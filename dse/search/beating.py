@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dse.search.approach import rising_root
 from dse.search.front import to_maximise
 from dse.search.problem import StudyProblem
 from dse.search.record import RunData
@@ -52,7 +53,7 @@ def _one(
 def highest_price(
     problem: StudyProblem, data: RunData, asked: np.ndarray
 ) -> dict[str, float] | None:
-    """The price at which the front's first design still has `asked` [k], by bisection.
+    """The price at which the front's first design still has `asked` [k], by false position.
 
     As a `factor` on all that is paid for it, and in dollars of a chip with its share of the system.
     None without an objective that prices bear on, or where its own price is too high already.
@@ -61,16 +62,16 @@ def highest_price(
     system = problem.bound(data.levels[first].tolist())
     priced = [i for i, name in enumerate(problem.objectives) if name in PRICED]
 
-    def enough(price: float) -> bool:
-        found = problem.judged([system], price)
+    def excess(share: float) -> float:
+        """What the worst objective lacks, linear in the price while the operating point stays."""
+        found = problem.judged([system], 1.0 + share * (HIGHEST - 1.0))
         values = to_maximise(found.objectives, problem.senses)[0]
-        return bool(np.all(values[priced] >= asked[priced]))
+        # costs are negative here, figures for a dollar are positive
+        lacks = np.where(values > 0.0, asked / values, values / asked)
+        return float(lacks[priced].max() - 1.0)
 
-    if not priced or not enough(1.0):
+    share = rising_root(excess) if priced else None
+    if share is None:
         return None
-    low, high = 1.0, HIGHEST
-    # 24: a ten-millionth of the range, finer than float32
-    for _ in range(24):
-        middle = np.sqrt(low * high)
-        low, high = (middle, high) if enough(middle) else (low, middle)
-    return {"factor": float(low), "usd_per_chip": float(low) * problem.price_of(system)}
+    factor = 1.0 + share * (HIGHEST - 1.0)
+    return {"factor": factor, "usd_per_chip": factor * problem.price_of(system)}

@@ -18,7 +18,8 @@ PRICED = ("tokens_per_usd", "usd_per_mtok", "usd_per_chip_hour", "usd_per_gw", "
 def front_document(data: RunData) -> dict[str, Any]:
     """The non-dominated feasible designs of a run, best first in the first objective.
 
-    The JSON shape of `dse front`: points, references, certificate. Metrics whose name carries a
+    The JSON shape of `dse front`: points, references, certificate; and `spread`, the values that
+    each parameter takes among the points. Metrics whose name carries a
     unit are in that unit, all others in SI. A point's `rank` counts from the best; the one where
     the front bends most has `knee`. A reference has its `distance` inside the front (a share, None
     where it has none) and, if a point is at least as good throughout, the `changes` that lead to
@@ -38,11 +39,13 @@ def front_document(data: RunData) -> dict[str, Any]:
     return {
         "points": points,
         "references": [_reference(data, r, points, values) for r in problem["references"]],
+        "spread": _spread(data),
         "certificate": {
             "space": problem["space"],
             "evaluated": data.counts.evaluated,
             "distinct": data.distinct,
             "feasible": data.counts.feasible,
+            "front": len(points),
             "pruned": dict(data.counts.pruned),
             "complete": data.distinct + data.counts.ruled_out >= problem["space"],
             # runs of an earlier dse do not say
@@ -53,6 +56,12 @@ def front_document(data: RunData) -> dict[str, Any]:
             "seed": data.settings["seed"],
         },
     }
+
+
+def _spread(data: RunData) -> dict[str, list[Any]]:
+    rows = data.levels[data.front].T
+    pairs = zip(data.problem["parameters"], rows, strict=True)
+    return {p["path"]: [p["values"][level] for level in np.unique(row)] for p, row in pairs}
 
 
 def nearest_point(data: RunData) -> dict[str, Any]:

@@ -1,0 +1,134 @@
+"""What the levels of each parameter are worth: where the front lies, and the best design with each.
+
+A search goes where designs are good, so its log says little of levels that it left early. The best
+design with a level is therefore sought anew: from the best that the log has and from the front with
+that level forced on it, one parameter at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dse.search.front import to_maximise
+from dse.search.levels import keys
+from dse.search.protocol import Parameter, Problem
+from dse.search.record import RunData
+from dse.search.space import Space
+from dse.spec.metrics import METRICS
+
+MOST = 0.75
+"""A front of which so large a share holds an end of a range sits on that bound."""
+
+ROUNDS = 4
+"""Parameters that may change beside the one that is held, and come back to the best."""
+
+
+def bounds(data: RunData, parameters: Sequence[Parameter]) -> list[dict[str, Any]]:
+    """Parameters for which most of the front holds one end: path, end, level and share of it.
+
+    Ends of ordered parameters are `lowest` and `highest`; of others it is the `only` level that the
+    whole front has. The level of a parameter that is not free is no choice.
+    """
+    rows, made = data.levels[data.front], []
+    for index, parameter in enumerate(parameters):
+        last = len(parameter.levels) - (2 if parameter.needs else 1)
+        ends = {"lowest": 0, "highest": last} if parameter.ordered else {}
+        ends = ends or {"only": int(rows[0, index]) if len(rows) else 0}
+        for end, level in ends.items():
+            share = float(np.mean(rows[:, index] == level)) if len(rows) and last > 0 else 0.0
+            if share >= (1.0 if end == "only" else MOST):
+                shown = data.problem["parameters"][index]["levels"][level]
+                made.append({"path": parameter.path, "end": end, "level": shown, "share": share})
+    return made
+
+
+class _Best:
+    """The best designs known with each level of each parameter, one for each objective."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.space = Space(problem.parameters)
+        self.held = [(i, v) for i, size in enumerate(self.space.sizes) for v in range(size)]
+        width = len(problem.senses)
+        self.rows = np.zeros((len(self.held), width, len(self.space.sizes)), np.int64)
+        self.merit = np.full((len(self.held), width), -np.inf)
+        self.broken = np.full((len(self.held), width), np.inf)
+        self.seen: set[bytes] = set()
+
+    def take(self, levels: np.ndarray, objectives: np.ndarray, margins: np.ndarray) -> None:
+        """Considers evaluated designs [n, p]: fewer broken rules first, then the objective."""
+        self.seen.update(keys(levels))
+        values = to_maximise(objectives, self.problem.senses)
+        broken = -np.minimum(margins, 0.0).sum(axis=1)
+        for place, (index, level) in enumerate(self.held):
+            own = np.flatnonzero(levels[:, index] == level)
+            if not len(own):
+                continue
+            for goal in range(values.shape[1]):
+                best = own[np.lexsort((-values[own, goal], broken[own]))[0]]
+                found = (broken[best], -values[best, goal])
+                if found < (self.broken[place, goal], -self.merit[place, goal]):
+                    self.broken[place, goal], self.merit[place, goal] = broken[best], -found[1]
+                    self.rows[place, goal] = levels[best]
+
+    def forced(self, designs: np.ndarray) -> np.ndarray:
+        """Unseen designs: `designs` [n, p] with each level put into each parameter."""
+        return self._unseen([self._with(designs, *held) for held in self.held])
+
+    def neighbours(self) -> np.ndarray:
+        """Unseen designs that differ from a best one in one parameter that is not held."""
+        made = []
+        for place, (index, _) in enumerate(self.held):
+            known = self.rows[place, np.isfinite(self.broken[place])]
+            made += [self._with(known, *other) for other in self.held if other[0] != index]
+        return self._unseen(made)
+
+    def _with(self, designs: np.ndarray, index: int, level: int) -> np.ndarray:
+        made = designs.copy()
+        made[:, index] = level
+        return made
+
+    def _unseen(self, designs: Sequence[np.ndarray]) -> np.ndarray:
+        rows = np.unique(self.space.canonical(np.concatenate(designs)), axis=0)
+        new = [place for place, key in enumerate(keys(rows)) if key not in self.seen]
+        return rows[new]
+
+
+def best_by_level(problem: Problem, data: RunData, most: int) -> dict[str, list[dict[str, Any]]]:
+    """Of each parameter and level, the best value of each objective that a feasible design with it
+    has, as files hold it, None where none was found; and `logged`, designs of the run with it.
+
+    At most some `most` designs are evaluated beside the run's own.
+    """
+    known = _Best(problem)
+    known.take(data.levels, data.objectives, data.margins)
+    front = data.levels[data.front]
+    front = front[np.argsort(-data.values[data.front, 0], kind="stable")]
+    designs = known.forced(front[np.unique([0, len(front) // 2, len(front) - 1])])
+    for _ in range(ROUNDS):
+        if not 0 < len(designs) <= most:
+            break
+        found = problem.evaluate(designs)
+        known.take(designs, found.objectives, found.margins)
+        most -= len(designs)
+        designs = known.neighbours()
+    made: dict[str, list[dict[str, Any]]] = {p.path: [] for p in problem.parameters}
+    for place, (index, level) in enumerate(known.held):
+        told = data.problem["parameters"][index]
+        best = {
+            name: METRICS[name].written(-merit if sense == "min" else merit) if not broken else None
+            for name, sense, merit, broken in zip(
+                problem.objectives,
+                problem.senses,
+                known.merit[place].tolist(),
+                known.broken[place].tolist(),
+                strict=True,
+            )
+        }
+        logged = int(np.sum(data.levels[:, index] == level))
+        row = {"level": told["levels"][level], "logged": logged, "best": best}
+        made[told["path"]].append(row)
+    return made

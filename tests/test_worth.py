@@ -1,0 +1,147 @@
+"""What levels are worth, where a front lies, and what a search missed, against the whole space."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+from analytic import Zdt1, search, space
+
+from dse.search.record import RunData, load
+from dse.search.space import Space
+from dse.search.subspace import Subspace, gap, influence, part_of
+from dse.search.worth import best_by_level, bounds
+
+
+@attrs.define(kw_only=True)
+class Told(Zdt1):
+    """Zdt1 with names of metrics, and described as studies are."""
+
+    parameters: tuple[Any, ...] = space(3, 1)
+    objectives: tuple[str, ...] = ("tpot_s", "ttft_s")
+
+    def describe(self) -> dict[str, Any]:
+        told = [
+            {"path": p.path, "values": [*p.levels], "levels": [str(v) for v in p.levels]}
+            for p in self.parameters
+        ]
+        size = Space(self.parameters).size()
+        return {"study": self.name, "parameters": told, "space": size, "references": []}
+
+    def screen(self, levels: np.ndarray) -> dict[str, np.ndarray]:
+        return {}
+
+
+PROBLEM: Any = Told()
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> RunData:
+    """A random search, far from the front."""
+    folder = tmp_path_factory.mktemp("short") / "run"
+    search(folder, "random", 60, problem=PROBLEM, mirror=False)
+    return load(folder)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunData:
+    """The exact front."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    search(folder, "exact", 1, problem=PROBLEM, mirror=False, batch_size=None)
+    return load(folder)
+
+
+def brute(index: int, level: int) -> np.ndarray:
+    """The least of both objectives over all feasible designs with a level."""
+    levels = Space(PROBLEM.parameters).block(0, Space(PROBLEM.parameters).size())
+    found = PROBLEM.evaluate(levels)
+    chosen = found.feasible & (levels[:, index] == level)
+    return np.asarray(found.objectives[chosen].min(axis=0)) if chosen.any() else np.full(2, np.nan)
+
+
+def test_the_best_design_with_each_level_is_found(short: RunData) -> None:
+    """After a poor search it is that of the whole space; None where no such design is feasible."""
+    made = best_by_level(PROBLEM, short, 100_000)
+    for index, parameter in enumerate(PROBLEM.parameters):
+        rows = made[parameter.path]
+        assert [row["level"] for row in rows] == [str(level) for level in parameter.levels]
+        for level, row in enumerate(rows):
+            values = [np.nan if v is None else v for v in row["best"].values()]
+            assert values == pytest.approx(brute(index, level), nan_ok=True)
+    assert [row["best"]["tpot_s"] for row in made["x0"][-2:]] == [None, None]
+
+
+def test_without_evaluations_it_is_what_the_run_has(short: RunData) -> None:
+    """Zero more designs: the best of the log; levels that it lacks have none."""
+    made = best_by_level(PROBLEM, short, 0)
+    assert sum(row["logged"] for row in made["x1"]) == len(short.levels)
+    for row, level in zip(made["x1"], range(16), strict=True):
+        own = short.feasible & (short.levels[:, 1] == level)
+        best = short.objectives[own].min(axis=0) if own.any() else [None, None]
+        assert [*row["best"].values()] == [*best]
+
+
+def test_bounds_of_a_front(whole: RunData) -> None:
+    """Numbers that lengthen g stand at their lowest level and x0 at no end; of the names "b" alone
+    leaves the clock free, which then stands at its lowest level."""
+    found = {
+        each["path"]: (each["end"], each["level"]) for each in bounds(whole, PROBLEM.parameters)
+    }
+    assert found == {
+        "x1": ("lowest", "0.0"),
+        "x2": ("lowest", "0.0"),
+        "n0": ("only", "b"),
+        "clock": ("lowest", "1"),
+    }
+
+
+def test_a_part_is_around_the_first_design(short: RunData) -> None:
+    """The parameters that move most, as many as fit; conditions and what they rest on are held."""
+    part = part_of(PROBLEM, short, 300)
+    assert part is not None
+    assert [parameter.path for parameter in part.parameters] == ["x0", "x1"] or len(part.moved) == 2
+    first = short.levels[short.front[np.argmax(short.values[short.front, 0])]]
+    assert part.base == tuple(first)
+    levels = part.levels(np.array([[3, 4]]))
+    assert [levels[0, i] for i in part.moved] == [3, 4]
+    held = [i for i in range(len(first)) if i not in part.moved]
+    assert [levels[0, i] for i in held] == [first[i] for i in held]
+    assert part_of(PROBLEM, short, 20) is None
+
+
+def test_influence_is_of_each_parameter_alone() -> None:
+    """The name adds a tenth a level to the second objective: the width of its logarithm."""
+    base = np.array([[5, 0, 0, 0, 3]])
+    moved = influence(PROBLEM, base)
+    names = PROBLEM.evaluate(np.array([[5, 0, 0, n, 3] for n in range(3)])).objectives
+    assert moved[3] == pytest.approx(np.log(names[2, 1] / names[0, 1]))
+    assert np.argmax(moved) == 0
+
+
+def test_what_a_search_missed_of_a_part(short: RunData, tmp_path: Path) -> None:
+    """A poor search lacks some of what the sweep of a part finds; a complete one lacks nothing."""
+    part = part_of(PROBLEM, short, 5000)
+    assert part is not None
+    search(tmp_path / "part", "exact", 1, problem=part, mirror=False, batch_size=None)
+    swept = load(tmp_path / "part")
+    told = gap(PROBLEM, short, part, swept)
+    assert told["gap"] == pytest.approx(1.0 - told["share"])
+    assert 0.0 < told["gap"] < 1.0
+    assert told["best"]["swept"] <= told["best"]["search"]
+    assert told["space"] == np.prod([len(p.levels) for p in part.parameters])
+    assert set(told["held"]) | set(told["parameters"]) == {p.path for p in PROBLEM.parameters}
+    same = gap(PROBLEM, swept_as_whole(short, part, swept), part, swept)
+    assert (same["gap"], same["front"]) == (0.0, len(swept.front))
+
+
+def swept_as_whole(data: RunData, part: Subspace, swept: RunData) -> RunData:
+    """A run of the whole that found what a part holds."""
+    return attrs.evolve(
+        data,
+        levels=part.levels(swept.levels),
+        objectives=swept.objectives,
+        margins=swept.margins,
+    )
