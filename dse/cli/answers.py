@@ -73,18 +73,32 @@ def answers_command(
     python -m dse.cli.answers trainium4-decode --budget 2000
     python -m dse.cli.answers --render
     """
-    from dse.report.answers_page import RESULTS, TEMPLATE, answered, sections
+    from dse.report.answers_page import QUESTIONS, RESULTS, TEMPLATE, answered, sections
 
     wanted = sections(into / TEMPLATE)
     asked: dict[str, Any] = {"budget": budget, "part": part, "samples": samples, "fresh": fresh}
     for name in () if render else studies or wanted:
-        _answer(name, folder, into, asked)
+        if name == QUESTIONS:
+            _ask(into, samples)
+        else:
+            _answer(name, folder, into, asked)
     missing = [name for name in wanted if not (into / RESULTS / f"{name}.json").exists()]
     if missing:
         warn(f"README is not written: {', '.join(missing)} have no results yet")
         return
     (into / "README.md").write_text(answered(into), encoding="utf-8")
     warn(f"{into / 'README.md'} written")
+
+
+def _ask(into: Path, samples: int) -> None:
+    """Writes what is asked across studies."""
+    from dse.report.answers import write_results
+    from dse.report.answers_page import RESULTS
+    from dse.report.questions import questions_document
+    from dse.spec.catalog import Catalog
+
+    found = questions_document(Catalog.default(), samples=samples, say=warn)
+    warn(f"{write_results(found, into / RESULTS)} written")
 
 
 def _answer(name: str, folder: Path, into: Path, asked: dict[str, Any]) -> None:

@@ -31,6 +31,9 @@ LARGEST = 200_000
 LINE = 100
 """Characters of a line of prose."""
 
+QUESTIONS = "questions"
+"""Results that belong to no study: what is asked across them."""
+
 _SECTION = re.compile(r"section\(\s*[\"']([\w.-]+)[\"']")
 _NAME = re.compile(r"[A-Za-z].*|\d+[bB]")
 """Words with digits that are names: they begin with a letter, or are the size of a model."""
@@ -53,8 +56,10 @@ _TEXT = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 
 
 def sections(template: Path) -> list[str]:
-    """The studies of which a template has a section, in its order."""
-    return list(dict.fromkeys(_SECTION.findall(_source(template))))
+    """The studies of which a template has a section, in its order, and QUESTIONS if it asks them."""
+    source = _source(template)
+    across = [QUESTIONS] if f'results["{QUESTIONS}"]' in source else []
+    return [*dict.fromkeys(_SECTION.findall(source)), *across]
 
 
 def _source(template: Path) -> str:
