@@ -187,6 +187,12 @@ def variation_document(
         "references": [
             {
                 **{key: each[key] for key in ("name", "distance", "violated")},
+                # which changes help the system that the study varies
+                **(
+                    {"steps": each.get("steps")}
+                    if each["name"] == problem.study.system.name
+                    else {}
+                ),
                 "metrics": {goal: each["metrics"][goal] for goal in goals},
             }
             for each in front["references"]
