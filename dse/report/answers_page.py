@@ -19,6 +19,7 @@ from dse.report.answers import FIRST, read_results
 from dse.report.comparison import BEGIN, END
 from dse.report.figures import digits, metric_number, metric_unit, percent
 from dse.report.front import short_names
+from dse.report.references import change_text
 
 Document = Mapping[str, Any]
 
@@ -333,6 +334,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "beaten": beaten,
     "level": level,
     "shown": shown,
+    "change": change_text,
     "spread": spread,
     "front_text": tables.front_text,
     "levels_text": tables.levels_text,

@@ -42,7 +42,7 @@ def reference_text(problem: Mapping[str, Any], reference: Document) -> str:
         said.append(f"{percent(share)} inside the front{_prices(reference)}")
         changes = reference.get("changes")
         if changes and (steps := reference.get("steps")):
-            listed = ", ".join(_said(problem, each) for each in steps)
+            listed = ", ".join(change_text(problem, each) for each in steps)
             said.append(f"{_reach(steps)} design {changes['point']} of it: {listed}")
         elif changes and changes["parameters"]:
             said.append(_nearest(changes))
@@ -88,7 +88,9 @@ def _steps(problem: Mapping[str, Any], point: int, steps: Sequence[Document]) ->
         note(f"  {_reach(steps)} design {point} of it:"),
         table(
             [
-                Column("change, the best first", [_said(problem, s) for s in steps], fold=True),
+                Column(
+                    "change, the best first", [change_text(problem, s) for s in steps], fold=True
+                ),
                 Column("gains\nalone", gains, right=True),
                 Column("inside\nso far", left, right=True),
             ]
@@ -112,7 +114,8 @@ def _nearest(changes: Document) -> str:
     return f"as good in all is design {changes['point']}: {said}"
 
 
-def _said(problem: Mapping[str, Any], change: Mapping[str, Any]) -> str:
+def change_text(problem: Mapping[str, Any], change: Mapping[str, Any]) -> str:
+    """A change as text: path, what it was, what it becomes, with units."""
     before, after = (_value(problem, change, side) for side in ("from", "to"))
     return f"{change['path']} {before} to {after}"
 
