@@ -135,6 +135,8 @@ def variations_text(results: Document) -> Sequence[Any]:
     goal = goals[0]
     others = [Column(f"{goal} of", list(varied))]
     for reference in results["references"]:
+        if reference["price_basis"] != results["price_basis"]:
+            continue
         own = reference["metrics"][goal]
         found = [_reference(each, reference["name"]) for each in varied.values()]
         cells = [_share(one["metrics"][goal] if one else None, own) for one in found]

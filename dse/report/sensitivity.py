@@ -106,8 +106,14 @@ def _count(step: Step, metric: str) -> Document:
 
 
 def _sourced(row: Document, point: Point, system: System, question: Question) -> Document:
-    """Value and source of a leaf, how far it may be off, and by how much that moves the metric."""
     number = point.numbers[row["path"]]
+    return sourced(number, row["elasticity"], system, question) | _stale(number, point)
+
+
+def sourced(
+    number: Number, elasticity: float | None, system: System, question: Question
+) -> Document:
+    """Value and source of a leaf, how far it may be off, and by how much that moves the metric."""
     head, _, rest = number.path.partition(".")
     part = getattr(question, head, None)
     source = source_of(system, number.path) if part is None else source_of(part, rest)
@@ -119,8 +125,7 @@ def _sourced(row: Document, point: Point, system: System, question: Question) ->
         "source": source.ref if source else "",
         "confidence": source.confidence if source else "assumption",
         "weakness": off,
-        "score": abs(row["elasticity"] or 0.0) * off,
-        **_stale(number, point),
+        "score": abs(elasticity or 0.0) * off,
     }
 
 
