@@ -7,16 +7,17 @@ software is deployed before its constants are known; its batch follows the limit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
 
-from dse.errors import UsageError
-from dse.model.uncertainty import Input, sample
+from dse.model.disaggregation import Side, transfer_time
+from dse.model.pytree import replace
+from dse.model.uncertainty import Drawn, Input, draw, operated
 from dse.search.front import to_maximise
 from dse.search.problem import StudyProblem
-from dse.search.relaxation import mapping_row
+from dse.search.works import READS, mixture, works
 from dse.spec.system import System
 
 BLOCK = 64
@@ -74,10 +75,8 @@ def robustness(
 ) -> Robustness:
     """Points and references of `front_document` on `number` samples.
 
-    UsageError for a study whose workloads are decoded by another system.
+    `on_progress` is told how many of them are done.
     """
-    if any(task.decoder is not None for task in problem.study.tasks):
-        raise UsageError("a workload that another system decodes cannot be sampled")
     named = {each.name: each for each in problem.references}
     systems = [problem.uncertain(problem.levels_of(point["design"])) for point in points]
     systems += [named[reference["name"]] for reference in references]
@@ -85,8 +84,8 @@ def robustness(
     inputs: dict[Any, Input] = {}
     for place, (system, point) in enumerate(zip(systems, (*points, *references), strict=True)):
         made = _sampled(problem, system, point, number=number, seed=seed, uncertain=uncertain)
-        inputs |= {(i.kind, i.name, i.path): i for each in made for i in each.inputs}
-        found.append((problem.mix(made), problem.least_margins(made)))
+        inputs |= {(i.kind, i.name, i.path): i for i in made.inputs}
+        found.append((made.metrics, made.margins))
         if on_progress is not None:
             on_progress(place + 1)
     metrics = {n: np.stack([each[n] for each, _ in found]) for n in problem.objectives}
@@ -105,14 +104,42 @@ def robustness(
     )
 
 
+class _Sampled(NamedTuple):
+    """One design on all samples: metrics and margins [n] of the mix, and what was sampled."""
+
+    metrics: Mapping[str, np.ndarray]
+    margins: Mapping[str, np.ndarray]
+    inputs: Sequence[Input]
+
+
 def _sampled(
-    problem: StudyProblem, system: System, point: Mapping[str, Any], **drawn: Any
-) -> list[Any]:
+    problem: StudyProblem, system: System, point: Mapping[str, Any], **how: Any
+) -> _Sampled:
     """Samples of one design under each workload, at the mapping of each."""
-    return [
-        sample(system, question, np.array(mapping_row(point["mapping"][label])), **drawn)
-        for label, question in zip(problem.labels, problem.questions, strict=True)
-    ]
+    done: list[Side] = []
+    moved: dict[int, np.ndarray] = {}
+    inputs: list[Input] = []
+    for work in works(problem):
+        drawn = draw(work.other or system, work.question, **how)
+        (row,) = work.rows([point])
+        if work.side == READS:
+            rows = np.tile(row, (drawn.number, 1))
+            moved[work.task] = transfer_time(drawn.systems, drawn.setting, rows)
+            drawn = _in_time(drawn, moved[work.task])
+        made = operated(drawn, work.question.workload.phase, row)
+        done.append(Side(made.metrics, made.margins, made.useful))
+        inputs += made.inputs
+    mixed = mixture(problem, done, moved)
+    return _Sampled(mixed.metrics, mixed.margins, inputs)
+
+
+def _in_time(drawn: Drawn, transfer: np.ndarray) -> Drawn:
+    """Samples whose limit on the time to the first token leaves that of the transfer [n]."""
+    work = drawn.setting.workload
+    # what takes longer than the limit by itself is late whatever the batch
+    left = np.maximum(work.ttft - transfer, 1e-3 * work.ttft).astype(np.float32)
+    kept = drawn.setting._replace(workload=replace(work, ttft=left))
+    return attrs.evolve(drawn, setting=kept)
 
 
 def separation(samples: np.ndarray, wins: np.ndarray) -> float:
