@@ -113,11 +113,19 @@ def _robust(sampled: Document) -> Document:
 
 
 def _details(data: RunData, problem: StudyProblem, rows: Sequence[int]) -> dict[str, Document]:
-    """Designs of the log by number, and references by `ref:NAME`, without what columns hold."""
+    """Designs of the log by number, and references by `ref:NAME`, without what columns hold.
+
+    Of designs beside the front elasticities are sought among the leaves that are told of it.
+    """
     points = [point_document(data, row) for row in rows]
     references = front_document(data)["references"]
     names = [*map(str, rows), *(f"ref:{each['name']}" for each in references)]
-    made = point_documents(problem, [*points, *references])
+    # the front comes first among rows
+    count = len(data.front)
+    first = point_documents(problem, [*points[:count], *references])
+    only = {each["path"] for document in first for each in document["elasticities"]}
+    rest = point_documents(problem, points[count:], only=only)
+    made = [*first[:count], *rest, *first[count:]]
     held = ("id", "name", "design", "metrics")
     bare = [{key: value for key, value in each.items() if key not in held} for each in made]
     return dict(zip(names, bare, strict=True))
