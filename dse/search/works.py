@@ -100,6 +100,5 @@ def transfers(
         return {}
     stacked = stack([lower(design) for design in designs])
     return {
-        work.task: transfer_time(stacked, work.question.setting, work.rows(points))
-        for work in read
+        work.task: transfer_time(stacked, work.question.setting, work.rows(points)) for work in read
     }
