@@ -171,8 +171,14 @@ def test_a_run_as_a_page(searched: Path, tmp_path: Path) -> None:
     for words in ("tokens_per_usd", "gb200-nvl72", "Content-Security-Policy", "plotly.js v"):
         assert words in text
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
-    assert dse("report", str(run), "--no-model").exit_code == 0
-    assert (run / "report.html").exists()
+    done = dse("report", str(run), "--no-model", "--json")
+    assert done.exit_code == 0
+    said = json.loads(done.stdout)
+    assert said["file"] == str(run / "report.html")
+    assert said["bytes"] == (run / "report.html").stat().st_size
+    assert said["details"] == 0
+    assert "--no-model" in said["missing"]
+    assert dse("report", str(run), "--json", "-o", "-").exit_code == 2
     (run / "report.html").unlink()
     assert dse("report", str(tmp_path / "nowhere")).exit_code == 1
     assert dse("report", str(run), "--watch", "-o", "-").exit_code == 2

@@ -11,7 +11,9 @@ import pytest
 from dse.errors import SpecError
 from dse.model.evaluator import evaluate
 from dse.model.pytree import lower, stack
+from dse.report.detail import point_documents
 from dse.search.problem import StudyProblem
+from dse.search.robust import robustness
 from dse.spec.catalog import Catalog
 from dse.spec.study import load_study
 from dse.spec.system import System
@@ -128,3 +130,34 @@ def test_a_fault_is_named(tmp_path: Path, old: str, new: str, message: str) -> N
         study_of(tmp_path, STUDY.replace(old, new))
     assert message in str(caught.value)
     assert "split.toml" in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_shared_workload_is_sampled_and_explained(problem: StudyProblem) -> None:
+    """Without doubts each sample is the design itself; its parts add up over both systems."""
+    found = problem.evaluate(np.asarray([[1, 1]]))
+    metrics = {name: float(values[0]) for name, values in found.metrics.items()}
+    margins = dict(zip(problem.rules, map(float, found.margins[0]), strict=True))
+    point = {
+        "design": {"chip.memory.stacks": 5.0, "chip.die.core.count": 144.0},
+        "mapping": found.mapping[0],
+        "metrics": metrics,
+        "margins": margins,
+    }
+    made = robustness(problem, [point], [], number=3, seed=0, uncertain="declared")
+    np.testing.assert_allclose(made.metrics["tokens_per_usd"][0], metrics["tokens_per_usd"], 1e-4)
+    assert made.feasible.all() == (min(margins.values()) >= 0.0)
+    (detail,) = point_documents(problem, [point])
+    assert detail["power"]["value"] == pytest.approx(metrics["average_power_w"], rel=1e-3)
+    an_hour = 3600.0 * problem.study.system.chips * metrics["usd_per_chip_hour"]
+    assert detail["cost"]["value"] == pytest.approx(an_hour, rel=1e-3)
+    sides = {child["name"] for child in detail["cost"]["children"]}
+    assert sides == {"decode on h200-server", "prefill on h100-server"}
+    elasticities = {
+        row["path"]: row["value"]
+        for row in detail["elasticities"]
+        if row["metric"] == "tokens_per_usd"
+    }
+    # both sides stand in one facility; memory of the design is read by its prompts alone
+    assert elasticities["facility.utilisation"] == pytest.approx(1.0, rel=1e-6)
+    assert abs(elasticities.get("chip.memory.stack.rate", 0.0)) < 0.3

@@ -272,6 +272,42 @@ def test_figures_and_tables_are_downloaded_as_svg_and_csv(tab: Any, made: tuple[
     assert float(one["tokens_per_usd [1/USD]"]) == pytest.approx(goal, rel=2e-5)
 
 
+PIXEL = """async ([href, x, y]) => {
+    const image = new Image();
+    image.src = href;
+    await image.decode();
+    const pen = Object.assign(document.createElement("canvas"),
+        { width: image.width, height: image.height }).getContext("2d");
+    pen.drawImage(image, 0, 0);
+    return Array.from(pen.getImageData(x - 2, y - 2, 4, 4).data);
+}"""
+"""What a picture has around a place."""
+
+PLACE = """(value) => {
+    const full = document.getElementById("axes")._fullLayout;
+    return [full.xaxis.d2p(value), full.yaxis.d2p(value)].map((at) => at * devicePixelRatio);
+}"""
+"""Where two equal values stand in the picture of the designs."""
+
+
+@in_browser
+def test_a_downloaded_front_has_each_reference_once(
+    tab: Any, browser: Any, made: tuple[Any, str]
+) -> None:
+    """As text and mark of the picture, and not painted below it as well."""
+    with tab.expect_download() as found:
+        tab.click("[data-export='front'][data-as='svg']")
+    text = Path(found.value.path()).read_text()
+    data, _ = made
+    (href,) = re.findall(r'href="(data:image/png;base64,[^"]+)"', text)
+    blank = browser.new_page()
+    for each in data.problem["references"]:
+        assert text.count(f">{each['name']}<") == 1
+        value = each["metrics"][pages.GOALS[0]]
+        assert not any(blank.evaluate(PIXEL, [href, *tab.evaluate(PLACE, value)]))
+    blank.close()
+
+
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=2>"
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from dse.report.figures import digits, mapping_text, metric_number, percent, with_unit
 from dse.report.front import front_csv, short_names
-from dse.report.progress import duration
+from dse.report.progress import counting, duration
 from dse.report.scatter import Mark, axis, scatter
 from dse.report.terminal import Column, cut, fitting, rendered, table
 
@@ -156,3 +156,17 @@ def test_csv_has_one_row_for_each_point_and_reference() -> None:
 def test_durations_are_readable(seconds: float, text: str) -> None:
     """Seconds, minutes and hours."""
     assert duration(seconds) == text
+
+
+def test_counting_says_how_much_is_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no terminal a line every few seconds, on stderr; none if it is over before."""
+    moments = iter([0.0, 0.0, 1.0, 6.0, 7.0])
+    monkeypatch.setattr("dse.report.progress.time.monotonic", lambda: next(moments))
+    with counting("samples", 4) as told:
+        for done in (1, 2, 3):
+            told(done)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "samples: 2/4, 6 s left\n"

@@ -307,7 +307,7 @@ def test_the_best_is_counted_sample_by_sample() -> None:
     def made(values: list[float], tpot: Any = room) -> Samples:
         margins = {"mapping": room, "memory": room, "tpot": np.asarray(tpot), "ttft": room}
         table = {"tokens_per_usd": np.asarray(values), "tpot_s": np.asarray(values)}
-        return Samples(metrics=table, margins=margins, inputs=())
+        return Samples(metrics=table, margins=margins, useful=room, inputs=())
 
     one, two = made([1.0, 2.0, 3.0, 4.0]), made([2.0, 2.0, 1.0, 9.0], [0.0, 0.0, 0.0, -0.1])
     assert best_shares([one, two], "tokens_per_usd") == [0.625, 0.375]

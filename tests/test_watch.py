@@ -6,12 +6,18 @@ import json
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import optuna
 import pages
 import pytest
+from click.testing import CliRunner
 
+from dse.cli import cli
 from dse.errors import RunError
 from dse.report import dashboard, watch
 from dse.report.page_document import kept_rows
@@ -135,3 +141,22 @@ def test_the_dashboard_answers_on_loopback() -> None:
     assert status == 200
     assert json.loads(body)["study_summaries"][0]["study_name"] == study.study_name
     assert isinstance(study, optuna.Study)
+
+
+def test_the_dashboard_says_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its address and how many trials it shows, as JSON, before it serves."""
+    pytest.importorskip("optuna_dashboard")
+    served = []
+
+    @contextmanager
+    def serving(study: Any, port: int) -> Iterator[tuple[str, Any]]:
+        yield f"http://127.0.0.1:{port}/", SimpleNamespace(serve_forever=lambda: served.append(1))
+
+    monkeypatch.setattr("dse.search.record.load", lambda _: pages.run(number=60))
+    monkeypatch.setattr("dse.cli.report.run_folder", lambda _: tmp_path)
+    monkeypatch.setattr(dashboard, "dashboard", serving)
+    result = CliRunner().invoke(cli, ["dashboard", "made-up", "--port", "81", "--json"])
+    assert result.exit_code == 0, result.stderr
+    said = json.loads(result.stdout)
+    assert (said["url"], said["trials"]) == ("http://127.0.0.1:81/", 60)
+    assert served == [1]

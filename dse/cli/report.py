@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from dse.cli.explore import run_folder
 from dse.cli.failure import warn
 from dse.cli.options import catalogue_of, check_folder
 from dse.cli.robust import Sampling, robust_options, sampled
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Say as JSON what was written or is served."
+)
 
 port_option = click.option(
     "--port",
@@ -35,6 +40,7 @@ port_option = click.option(
 @click.option("--watch", is_flag=True, help="Serve the page and rewrite it while the run goes on.")
 @port_option
 @click.option("--no-model", is_flag=True, help="Leave out what takes the model; quick.")
+@json_option
 @robust_options
 def report_command(
     run: str,
@@ -42,6 +48,7 @@ def report_command(
     watch: bool,
     port: int,
     no_model: bool,
+    as_json: bool,
     robust: Sampling,
 ) -> None:
     """Write RUN as one HTML page that loads nothing: all designs, the front in full.
@@ -67,17 +74,41 @@ def report_command(
     data = load(folder)
     check_described(data)
     place = file or str(folder / "report.html")
+    if place == "-" and (watch or as_json):
+        asked = "--watch" if watch else "--json"
+        raise UsageError(f"{asked} needs the page in a file, not on standard output")
     if watch:
-        if place == "-":
-            raise UsageError("--watch writes a file, not standard output")
-        _watched(folder, Path(place), port)
+        _watched(folder, Path(place), port, as_json=as_json)
         return
     from dse.report.page import page_html
     from dse.report.page_document import Inspected, page_document
 
     without = Inspected(missing="This page was made without the model: --no-model.")
     inspected = without if no_model else _inspected(data, robust)
-    _write(page_html(page_document(data, inspected)), place)
+    document = page_document(data, inspected)
+    size = _write(page_html(document), place)
+    if as_json:
+        _say(_written(document, inspected, place, size))
+
+
+def _say(document: dict[str, Any]) -> None:
+    """Writes a document to standard output at once, as a server goes on after it."""
+    click.echo(json.dumps(document, indent=2))
+
+
+def _written(document: Any, inspected: Any, place: str, size: int) -> dict[str, Any]:
+    """What a page holds, for scripts."""
+    return {
+        "study": document["study"],
+        "file": place,
+        "bytes": size,
+        "designs": document["rows"],
+        "front": document["front"],
+        "references": [each["name"] for each in document["references"]],
+        "details": len(inspected.details),
+        "revision": document["revision"],
+        "missing": inspected.missing,
+    }
 
 
 def _inspected(data: Any, robust: Sampling) -> Any:
@@ -102,21 +133,23 @@ def _inspected(data: Any, robust: Sampling) -> Any:
     return inspect(data, problem, warn)
 
 
-def _write(text: str, place: str) -> None:
-    """Writes the page as a whole, or not at all."""
+def _write(text: str, place: str) -> int:
+    """Writes the page as a whole, or not at all; how many bytes."""
+    size = len(text.encode())
     if place == "-":
         click.echo(text, nl=False)
-        return
+        return size
     partial = Path(f"{place}.partial")
     try:
         partial.write_text(text, encoding="utf-8")
         os.replace(partial, place)
     finally:
         partial.unlink(missing_ok=True)
-    warn(f"{place}: {len(text.encode()) / 1e6:.1f} MB")
+    warn(f"{place}: {size / 1e6:.1f} MB")
+    return size
 
 
-def _watched(folder: Path, place: Path, port: int) -> None:
+def _watched(folder: Path, place: Path, port: int, *, as_json: bool) -> None:
     """Serves the page of a run until Ctrl-C."""
     from dse.report.page import page_html
     from dse.report.page_document import Inspected, page_document
@@ -135,13 +168,16 @@ def _watched(folder: Path, place: Path, port: int) -> None:
     write()
     with served(page, port) as address:
         warn(f"{address} shows {folder} as it grows; Ctrl-C ends.")
+        if as_json:
+            _say({"url": address, "run": str(folder), "file": str(place)})
         follow(folder / BATCHES, write, lambda: False)
 
 
 @click.command("dashboard", short_help="Open optuna-dashboard on a run.")
 @click.argument("run", metavar="RUN")
 @port_option
-def dashboard_command(run: str, port: int) -> None:
+@json_option
+def dashboard_command(run: str, port: int, as_json: bool) -> None:
     """Serve optuna-dashboard on RUN, on this machine alone, until Ctrl-C.
 
     \b
@@ -159,4 +195,7 @@ def dashboard_command(run: str, port: int) -> None:
     study = dashboard_study(data)
     with dashboard(study, port) as (address, server):
         warn(f"{address} shows {run}; Ctrl-C ends.")
+        if as_json:
+            shown = len(study.get_trials(deepcopy=False))
+            _say({"url": address, "run": str(data.folder), "trials": shown})
         server.serve_forever()

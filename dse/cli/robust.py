@@ -58,6 +58,7 @@ def sampled(data: Any, document: dict[str, Any], asked: Sampling) -> dict[str, A
     """A front's document, thinned where it is long, with its samples."""
     from dse.report.detail import problem_of
     from dse.report.front import shortened
+    from dse.report.progress import counting
     from dse.report.robust import MOST, add_robustness
 
     number = len(document["points"])
@@ -67,9 +68,16 @@ def sampled(data: Any, document: dict[str, Any], asked: Sampling) -> dict[str, A
         warn(f"{MOST} of the {number:,} designs on the front are sampled, spread over it")
     document = shortened(data.problem, document, MOST)
     problem = problem_of(data, catalogue_of(asked.specs), asked.study)
-    add_robustness(
-        problem, document, number=asked.samples, seed=asked.seed, uncertain=asked.uncertain
-    )
+    designs = len(document["points"]) + len(document["references"])
+    with counting(f"{asked.samples:,} samples of each design", designs) as told:
+        add_robustness(
+            problem,
+            document,
+            number=asked.samples,
+            seed=asked.seed,
+            uncertain=asked.uncertain,
+            on_progress=told,
+        )
     return document
 
 

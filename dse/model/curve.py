@@ -6,7 +6,7 @@ curve where no other mapping and batch gives more of both.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import attrs
@@ -21,12 +21,17 @@ from dse.model.guard import Scalar
 from dse.model.mapping import as_dict, table
 from dse.model.operation import SLACK, context, replicas
 from dse.model.power import under_cap
+from dse.model.programs import program
 from dse.model.transformer import Mapping
 from dse.spec.system import System
 
 PHASES = ("decode", "serve")
 BATCHES = np.unique(np.round(2.0 ** np.arange(0.0, 20.0, 0.5))).astype(np.float32)
 """Sequences in flight over all chips: half powers of two up to a million."""
+
+
+CHUNK = 128
+"""Mappings of one call: one program serves systems of any size."""
 
 
 @attrs.frozen(kw_only=True)
@@ -51,16 +56,20 @@ def curve(system: System, question: Question) -> list[Point]:
         raise UsageError(f"a curve is of {' or '.join(PHASES)}; {phase} has no token per user")
     chips = int(question.workload.chips or float(system.all_chips))
     rows = table(question.model, phase, chips, None)
-    mappings = Mapping(*np.asarray(rows, np.float32).T)
     setting = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), question.setting)
     low = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), system)
-    found = jax.tree.map(np.asarray, _program(phase)(low, setting, mappings, BATCHES))
+    parts = []
+    for start in range(0, len(rows), CHUNK):
+        members = np.minimum(np.arange(start, start + CHUNK), len(rows) - 1)
+        mappings = Mapping(*np.asarray(rows[members], np.float32).T)
+        parts.append(jax.tree.map(np.asarray, _program(phase)(low, setting, mappings, BATCHES)))
+    found = (np.concatenate(each)[: len(rows)] for each in zip(*parts, strict=True))
     user, chip, ttft, margin = (value.ravel() for value in found)
     kept = [index for index in _frontier(user, chip) if margin[index] >= 0.0]
     return [_point(rows, index, user, chip, ttft) for index in kept]
 
 
-@lru_cache(maxsize=2)
+@cache
 def _program(phase: str) -> Any:
     def one(system: System, setting: Any, mapping: Mapping, batch: Scalar) -> tuple[Scalar, ...]:
         ctx = context(under_cap(system), setting.model, setting.workload, setting.software)
@@ -75,7 +84,7 @@ def _program(phase: str) -> Any:
         return user, chip, jnp.asarray(done.ttft), legal
 
     over_batches = jax.vmap(one, in_axes=(None, None, None, 0))
-    return jax.jit(jax.vmap(over_batches, in_axes=(None, None, 0, None)))
+    return program(f"{phase}-curve", jax.vmap(over_batches, in_axes=(None, None, 0, None)))
 
 
 def _frontier(user: np.ndarray, chip: np.ndarray) -> list[int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Mapping as Dict
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import attrs
@@ -63,7 +63,7 @@ class Question:
     sense: str = "max"
     price: float = 1.0
 
-    @property
+    @cached_property
     def setting(self) -> Setting:
         """The model's form of the question."""
         at_cost, partner, merchant = (

@@ -111,22 +111,16 @@ class Point:
         self.setting: Setting = question.setting
         self.system: System = lower(system)
         self.values = np.asarray(jax.tree.leaves((self.system, self.setting)), np.float64)
-        named = list(_named(self.system, self.setting))
-        places = {path: place for place, (path, _) in enumerate(named)}
+        values = self.values.tolist()
         self.numbers = {
             path: Number(
                 path=path,
                 leaf=leaf,
-                value=float(self.values[place]),
+                value=values[place],
                 place=place,
-                stale=tuple(
-                    places[p] for p in falls_away(system, path) if self.values[places[p]] != 0.0
-                )
-                if _of_system(path)
-                else (),
+                stale=tuple(other for other in stale if values[other] != 0.0),
             )
-            for place, (path, leaf) in enumerate(named)
-            if leaf.numeric and not path.endswith("dollar_year") and "announced." not in path
+            for place, path, leaf, stale in _layout(system, self.system, self.setting)
         }
 
     @property
@@ -151,6 +145,30 @@ class Point:
         made[list(number.stale)] = 0.0
         made[number.place] = value
         return made
+
+
+_LAYOUTS: dict[Any, list[tuple[int, str, Leaf, tuple[int, ...]]]] = {}
+
+
+def _layout(
+    system: System, lowered: System, setting: Setting
+) -> list[tuple[int, str, Leaf, tuple[int, ...]]]:
+    """Place, path and declaration of each number, and the places of what falls away with it.
+
+    All systems without free values have the same.
+    """
+    structure = jax.tree.structure((lowered, setting))
+    if structure not in _LAYOUTS:
+        named = list(_named(lowered, setting))
+        places = {path: place for place, (path, _) in enumerate(named)}
+        _LAYOUTS[structure] = [
+            (place, path, leaf, tuple(places[p] for p in falls_away(system, path)))
+            if _of_system(path)
+            else (place, path, leaf, ())
+            for place, (path, leaf) in enumerate(named)
+            if leaf.numeric and not path.endswith("dollar_year") and "announced." not in path
+        ]
+    return _LAYOUTS[structure]
 
 
 def _of_system(path: str) -> bool:

@@ -212,12 +212,39 @@ def quantiles(belief: Uncertain, shares: np.ndarray) -> np.ndarray:
 
 
 @attrs.frozen(kw_only=True, eq=False)
+class Drawn:
+    """A design and what is asked of it, `number` times: lowered, with leaves [number]."""
+
+    systems: System
+    setting: Setting
+    number: int
+    inputs: tuple[Input, ...]
+
+
+@attrs.frozen(kw_only=True, eq=False)
 class Samples:
-    """One design on n samples, at one mapping: metrics and margins [n] in SI, and the inputs."""
+    """One design on n samples, at one mapping: metrics and margins [n] in SI, and the inputs.
+
+    `useful` [n] is the FLOP/s of its job that the model asks for.
+    """
 
     metrics: dict[str, np.ndarray]
     margins: dict[str, np.ndarray]
+    useful: np.ndarray
     inputs: tuple[Input, ...]
+
+
+def draw(
+    system: System, question: Question, *, number: int, seed: int = 0, uncertain: str = BOTH
+) -> Drawn:
+    """`number` samples of a system of the language and of a question."""
+    sampler = Sampler(number, seed, uncertain)
+    systems = sampler.draw(system)
+    parts = {part: sampler.draw(getattr(question, part)) for part in Setting._fields[:-1]}
+    basis = tuple(np.full(number, share, np.float32) for share in question.setting.basis)
+    setting = Setting(**parts, basis=basis)  # type: ignore[arg-type]
+    inputs = tuple(sampler.inputs.values())
+    return Drawn(systems=systems, setting=setting, number=number, inputs=inputs)
 
 
 def sample(
@@ -235,20 +262,23 @@ def sample(
     The mapping stays, as software is deployed before its constants are known; without `batch` each
     sample serves the largest that its limits allow.
     """
-    sampler = Sampler(number, seed, uncertain)
-    systems = sampler.draw(system)
-    parts = {part: sampler.draw(getattr(question, part)) for part in Setting._fields[:-1]}
-    basis = tuple(np.full(number, share, np.float32) for share in question.setting.basis)
-    settings = Setting(**parts, basis=basis)  # type: ignore[arg-type]
-    run = _program(question.workload.phase, fixed=batch is not None)
+    drawn = draw(system, question, number=number, seed=seed, uncertain=uncertain)
+    return operated(drawn, question.workload.phase, mapping, batch)
+
+
+def operated(drawn: Drawn, phase: str, mapping: np.ndarray, batch: float | None = None) -> Samples:
+    """What samples give at one row of mappings; without `batch` each serves the largest it may."""
+    run = _program(phase, fixed=batch is not None)
     row = Mapping(*np.asarray(mapping, np.float32))
     fixed_batch = None if batch is None else np.float32(batch)
     made = [
         jax.tree.map(np.asarray, run(*chunk, row, fixed_batch))
-        for chunk in _chunks((systems, settings), number)
+        for chunk in _chunks((drawn.systems, drawn.setting), drawn.number)
     ]
-    metrics, margins = jax.tree.map(lambda *each: np.concatenate(each)[:number], *made)
-    return Samples(metrics=metrics, margins=margins, inputs=tuple(sampler.inputs.values()))
+    number = drawn.number
+    found = jax.tree.map(lambda *each: np.concatenate(each)[:number], *made)
+    metrics, margins, useful = found
+    return Samples(metrics=metrics, margins=margins, useful=useful, inputs=drawn.inputs)
 
 
 def _chunks(trees: Any, number: int) -> Iterator[Any]:
@@ -264,7 +294,7 @@ def _program(phase: str, *, fixed: bool) -> Any:
 
     def point(system: System, setting: Setting, mapping: Mapping, batch: Any, phase: str) -> Any:
         made = result(system, setting, mapping, phase, batch)
-        return made.metrics, dict(made.margins)
+        return made.metrics, dict(made.margins), made.operation.useful_flops
 
     name = f"{phase}-samples{'-fixed' if fixed else ''}"
     return program(name, jax.vmap(partial(point, phase=phase), in_axes=(0, 0, None, None)))

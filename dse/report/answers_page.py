@@ -57,7 +57,7 @@ _TEXT = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 
 
 def sections(template: Path) -> list[str]:
-    """The studies of which a template has a section, in its order, and QUESTIONS if it asks them."""
+    """The studies of which a template has a section, in its order; QUESTIONS, if it asks them."""
     source = _source(template)
     across = [QUESTIONS] if f'results["{QUESTIONS}"]' in source else []
     return [*dict.fromkeys(_SECTION.findall(source)), *across]

@@ -14,11 +14,10 @@ from dse.report.curve import curve_document
 from dse.report.detail import point_documents
 from dse.report.figures import metric_seen
 from dse.report.page_document import Inspected, detailed_rows
-from dse.report.sensitivity import ranked, sensitivity_rows
+from dse.report.sensitivity import sources_of
 from dse.search.front import knee
 from dse.search.problem import StudyProblem
 from dse.search.record import RunData
-from dse.search.relaxation import mapping_row
 from dse.search.result import front_document, point_document
 from dse.spec.space import fixed
 from dse.spec.system import System
@@ -65,22 +64,15 @@ def inspect(
 
 
 def _sources(data: RunData, problem: StudyProblem) -> list[Document]:
-    """The inputs that the first objective of the front's bend rests on while the least is known.
-
-    Of the first workload, unless another system decodes for it.
-    """
+    """The inputs that the first objective of the front's bend rests on while the least is known."""
     points = front_document(data)["points"]
-    if not points or problem.study.tasks[0].decoder:
+    if not points:
         return []
     point = next((each for each in points if each.get("knee")), points[0])
     system = problem.bound(data.levels[point["id"]].tolist())
-    question = problem.questions[0]
-    row = np.array(mapping_row(point["mapping"][problem.labels[0]]))
-    rows = sensitivity_rows(system, question, row, problem.objectives[:1])
-    kept = ("path", "shown", "elasticity", "weakness", "score", "confidence", "source")
-    ranked_rows = ranked(rows, by_source=True)[:WEAKEST]
-    about = {"of": f"Design {point['id']}, {problem.labels[0]}", "metric": problem.objectives[0]}
-    return [about | {key: each[key] for key in kept} for each in ranked_rows]
+    rows = sources_of(problem, system, point, problem.objectives[0])[:WEAKEST]
+    kept = ("metric", "path", "shown", "elasticity", "weakness", "score", "confidence", "source")
+    return [{"of": f"Design {point['id']}"} | {key: each[key] for key in kept} for each in rows]
 
 
 def _bands(sampled: Document) -> dict[str, dict[str, tuple[float, float]]]:
@@ -113,11 +105,19 @@ def _robust(sampled: Document) -> Document:
 
 
 def _details(data: RunData, problem: StudyProblem, rows: Sequence[int]) -> dict[str, Document]:
-    """Designs of the log by number, and references by `ref:NAME`, without what columns hold."""
+    """Designs of the log by number, and references by `ref:NAME`, without what columns hold.
+
+    Of designs beside the front elasticities are sought among the leaves that are told of it.
+    """
     points = [point_document(data, row) for row in rows]
     references = front_document(data)["references"]
     names = [*map(str, rows), *(f"ref:{each['name']}" for each in references)]
-    made = point_documents(problem, [*points, *references])
+    # the front comes first among rows
+    count = len(data.front)
+    first = point_documents(problem, [*points[:count], *references])
+    only = {each["path"] for document in first for each in document["elasticities"]}
+    rest = point_documents(problem, points[count:], only=only)
+    made = [*first[:count], *rest, *first[count:]]
     held = ("id", "name", "design", "metrics")
     bare = [{key: value for key, value in each.items() if key not in held} for each in made]
     return dict(zip(names, bare, strict=True))

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from dse.model.sensitivity import Number
 from dse.report.detail import system_of
-from dse.report.sensitivity import CONTINUOUS, sourced
+from dse.report.sensitivity import sources_of
 from dse.search.problem import StudyProblem
-from dse.search.slopes import design_slopes
-from dse.search.works import works
 
 Document = dict[str, Any]
 
@@ -31,19 +26,7 @@ def leaning(problem: StudyProblem, point: Mapping[str, Any]) -> list[Document]:
     --sources` has them; of a mix, elasticities are those of the mix, and leaves of one workload
     alone are named with its label.
     """
-    system = system_of(problem, point)
     searched = {parameter.path for parameter in problem.parameters}
-
-    def doubted(name: str, number: Number) -> bool:
-        return number.leaf.sort == "quantity" and name not in searched
-
-    (found,) = design_slopes(problem, [system], [point], doubted)
-    questions = {work.label: work.question for work in works(problem)}
-    rows = []
-    values = np.nan_to_num(found.slopes.elasticity(METRIC)).tolist()
-    for (name, number), value in zip(found.numbers.items(), values, strict=True):
-        question = questions.get(name.partition("@")[2], problem.questions[0])
-        row = {"metric": METRIC, "path": name, "kind": CONTINUOUS, "elasticity": value}
-        rows.append(row | sourced(number, value, system, question))
-    listed = sorted(rows, key=lambda row: -row["score"])[:TOLD]
+    rows = sources_of(problem, system_of(problem, point), point, METRIC)
+    listed = [row for row in rows if row["path"] not in searched][:TOLD]
     return [{key: row[key] for key in (*KEPT, "weakness", "score")} for row in listed]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -78,7 +78,7 @@ class Bar:
 @contextmanager
 def reporting(name: str) -> Iterator[Reporter]:
     """The reporter of one search, by what stderr is."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if not _live():
         yield Lines(name)
         return
     from rich.console import Console, Group
@@ -92,3 +92,35 @@ def reporting(name: str) -> Iterator[Reporter]:
     detail = Text("preparing: the first designs wait for compiled programs")
     with Live(Group(bar, detail), console=console, transient=True, refresh_per_second=8):
         yield Bar(bar, detail, name)
+
+
+@contextmanager
+def counting(name: str, total: int) -> Iterator[Callable[[int], object]]:
+    """Takes how many of so many are done: a bar on a terminal, else a line every few seconds."""
+    if not _live():
+        start, last = time.monotonic(), [time.monotonic()]
+
+        def line(done: int) -> None:
+            now = time.monotonic()
+            if now - last[0] >= INTERVAL:
+                last[0] = now
+                left = duration((now - start) / done * (total - done))
+                print(f"{name}: {done:,}/{total:,}, {left} left", file=sys.stderr, flush=True)
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Left
+
+    console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")))
+    said = TextColumn("{task.description}", markup=False)
+    columns = (said, BarColumn(), MofNCompleteColumn(), Left())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(name, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _live() -> bool:
+    """Whether stderr is a terminal that a bar may be drawn on."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"

@@ -44,8 +44,9 @@ def add_robustness(
 
     Of a design: `front_share`, `feasible_share` and `best_share` of the samples, the share that
     breaks each rule (`broken`, the most often broken ones first), and bands of the objectives. Of
-    the front: the samples, the `winner` in the first objective, and `flips`: inputs by how well
-    they tell samples that it wins from those that it loses.
+    the front: the samples, what its first design has `over` each reference, the `winner` in the
+    first objective, and `flips`: inputs by how well they tell samples that it wins from those that
+    it loses.
     """
     points, references = document["points"], document["references"]
     found = robustness(
@@ -67,6 +68,23 @@ def add_robustness(
         "inputs": len(found.inputs),
         "mapping": "held",
         **_winner(found, rows),
+        "over": {
+            each["name"]: _over(found, len(points) + place) for place, each in enumerate(references)
+        }
+        if points
+        else {},
+    }
+
+
+def _over(found: Robustness, reference: int) -> Document:
+    """What the front's first design has over a reference: ratios' bands; `all`: share it beats."""
+    ratios, better = found.over(0, reference)
+    bands = {
+        name: np.percentile(values, [*PERCENTILES.values()]) for name, values in ratios.items()
+    }
+    return {
+        "all": float(np.mean(better)),
+        **{n: dict(zip(PERCENTILES, map(float, band), strict=True)) for n, band in bands.items()},
     }
 
 

@@ -7,7 +7,7 @@ changes that one fewer and one more make, and `price`, what a limit is worth.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,9 @@ from dse.report.feasible import TIGHT
 from dse.report.figures import digits, in_unit, percent
 from dse.report.spec import shown
 from dse.report.terminal import Column, cut, heading, note, table
+from dse.search.problem import StudyProblem
+from dse.search.slopes import design_slopes
+from dse.search.works import works
 from dse.spec.fields import CONFIDENCES, Source
 from dse.spec.metrics import METRICS
 from dse.spec.space import source_of
@@ -64,7 +67,12 @@ def sensitivity_rows(
             *(_continuous(n, each.get(n.path)) for n in _quantities(point)),
             *(_count(step, metric) for step in stepped),
         ]
-        rows = [row | _sourced(row, point, system, question) for row in rows]
+        rows = [
+            row
+            | _sourced(row["elasticity"], point.numbers[row["path"]], system, question)
+            | _stale(point.numbers[row["path"]], point)
+            for row in rows
+        ]
         rows += _prices(point, metric, numbers, found, sides)
         made += [{"metric": metric, **row} for row in sorted(rows, key=_size)]
     return made
@@ -105,13 +113,8 @@ def _count(step: Step, metric: str) -> Document:
     }
 
 
-def _sourced(row: Document, point: Point, system: System, question: Question) -> Document:
-    number = point.numbers[row["path"]]
-    return sourced(number, row["elasticity"], system, question) | _stale(number, point)
-
-
-def sourced(
-    number: Number, elasticity: float | None, system: System, question: Question
+def _sourced(
+    elasticity: float | None, number: Number, system: System, question: Question
 ) -> Document:
     """Value and source of a leaf, how far it may be off, and by how much that moves the metric."""
     head, _, rest = number.path.partition(".")
@@ -127,6 +130,24 @@ def sourced(
         "weakness": off,
         "score": abs(elasticity or 0.0) * off,
     }
+
+
+def sources_of(
+    problem: StudyProblem, system: System, point: Mapping[str, Any], metric: str
+) -> list[Document]:
+    """The inputs of a design that the mix of a study rests on, the least known first.
+
+    Rows as the continuous ones of `sensitivity_rows`, `point` as `front_document` has it.
+    """
+    (leaves,) = design_slopes(problem, [system], [point], lambda _, n: n.leaf.sort == "quantity")
+    elasticities = np.nan_to_num(leaves.slopes.elasticity(metric)).tolist()
+    asked = {work.label: work.question for work in works(problem)}
+    rows = []
+    for (name, number), value in zip(leaves.numbers.items(), elasticities, strict=True):
+        question = asked.get(name.partition("@")[2], problem.questions[0])
+        row = {"metric": metric, "path": name, "kind": CONTINUOUS, "elasticity": value}
+        rows.append(row | _sourced(value, number, system, question))
+    return ranked(rows, by_source=True)
 
 
 def _stale(number: Number, point: Point) -> Document:

@@ -7,16 +7,17 @@ software is deployed before its constants are known; its batch follows the limit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
 
-from dse.errors import UsageError
-from dse.model.uncertainty import Input, sample
+from dse.model.disaggregation import Side, transfer_time
+from dse.model.pytree import replace
+from dse.model.uncertainty import Drawn, Input, draw, operated
 from dse.search.front import to_maximise
 from dse.search.problem import StudyProblem
-from dse.search.relaxation import mapping_row
+from dse.search.works import READS, mixture, works
 from dse.spec.space import bind
 from dse.spec.system import System
 
@@ -59,6 +60,11 @@ class Robustness:
         beaten = np.all(rivals >= own, axis=3) & np.any(rivals > own, axis=3) & there
         return np.asarray(feasible & ~beaten.any(axis=1))
 
+    def over(self, one: int, other: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """By metric what one design has over another, [n], and where it is better in all."""
+        ratios = {name: values[one] / values[other] for name, values in self.metrics.items()}
+        return ratios, np.all(self.values[one] > self.values[other], axis=1)
+
     @property
     def winner(self) -> np.ndarray:
         """[n] the feasible design that is best in the first objective; -1 where none is."""
@@ -81,10 +87,8 @@ def robustness(
     Where a sample makes a design draw more than the study's limit on a chip's power, the design
     runs slower at that limit, as chips with a power limit do: it is not lost.
 
-    UsageError for a study whose workloads are decoded by another system.
+    `on_progress` is told how many of them are done.
     """
-    if any(task.decoder is not None for task in problem.study.tasks):
-        raise UsageError("a workload that another system decodes cannot be sampled")
     named = {each.name: each for each in problem.references}
     systems = [
         _limited(problem, problem.uncertain(problem.levels_of(point["design"]))) for point in points
@@ -95,8 +99,8 @@ def robustness(
     for place, (system, point) in enumerate(zip(systems, (*points, *references), strict=True)):
         paid = problem.paying_for(system.name)
         made = _sampled(paid, system, point, number=number, seed=seed, uncertain=uncertain)
-        inputs |= {(i.kind, i.name, i.path): i for each in made for i in each.inputs}
-        found.append((problem.mix(made), problem.least_margins(made)))
+        inputs |= {(i.kind, i.name, i.path): i for i in made.inputs}
+        found.append((made.metrics, made.margins))
         if on_progress is not None:
             on_progress(place + 1)
     metrics = {n: np.stack([each[n] for each, _ in found]) for n in problem.objectives}
@@ -125,14 +129,42 @@ def _limited(problem: StudyProblem, system: System) -> System:
     return made
 
 
+class _Sampled(NamedTuple):
+    """One design on all samples: metrics and margins [n] of the mix, and what was sampled."""
+
+    metrics: Mapping[str, np.ndarray]
+    margins: Mapping[str, np.ndarray]
+    inputs: Sequence[Input]
+
+
 def _sampled(
-    problem: StudyProblem, system: System, point: Mapping[str, Any], **drawn: Any
-) -> list[Any]:
+    problem: StudyProblem, system: System, point: Mapping[str, Any], **how: Any
+) -> _Sampled:
     """Samples of one design under each workload, at the mapping of each."""
-    return [
-        sample(system, question, np.array(mapping_row(point["mapping"][label])), **drawn)
-        for label, question in zip(problem.labels, problem.questions, strict=True)
-    ]
+    done: list[Side] = []
+    moved: dict[int, np.ndarray] = {}
+    inputs: list[Input] = []
+    for work in works(problem):
+        drawn = draw(work.other or system, work.question, **how)
+        (row,) = work.rows([point])
+        if work.side == READS:
+            rows = np.tile(row, (drawn.number, 1))
+            moved[work.task] = transfer_time(drawn.systems, drawn.setting, rows)
+            drawn = _in_time(drawn, moved[work.task])
+        made = operated(drawn, work.question.workload.phase, row)
+        done.append(Side(made.metrics, made.margins, made.useful))
+        inputs += made.inputs
+    mixed = mixture(problem, done, moved)
+    return _Sampled(mixed.metrics, mixed.margins, inputs)
+
+
+def _in_time(drawn: Drawn, transfer: np.ndarray) -> Drawn:
+    """Samples whose limit on the time to the first token leaves that of the transfer [n]."""
+    work = drawn.setting.workload
+    # what takes longer than the limit by itself is late whatever the batch
+    left = np.maximum(work.ttft - transfer, 1e-3 * work.ttft).astype(np.float32)
+    kept = drawn.setting._replace(workload=replace(work, ttft=left))
+    return attrs.evolve(drawn, setting=kept)
 
 
 def separation(samples: np.ndarray, wins: np.ndarray) -> float:

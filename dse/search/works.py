@@ -95,9 +95,10 @@ def transfers(
     parts: Sequence[Work], designs: Sequence[System], points: Sequence[Mapping[str, Any]]
 ) -> dict[int, np.ndarray]:
     """Seconds [n] in which a prompt's cache leaves each design, of workloads that two share."""
+    read = [work for work in parts if work.side == READS]
+    if not read:
+        return {}
     stacked = stack([lower(design) for design in designs])
     return {
-        work.task: transfer_time(stacked, work.question.setting, work.rows(points))
-        for work in parts
-        if work.side == READS
+        work.task: transfer_time(stacked, work.question.setting, work.rows(points)) for work in read
     }

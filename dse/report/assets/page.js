@@ -118,10 +118,11 @@ async function plotSvg(plot, cloud) {
   if (cloud) {
     const { size } = scatter.places;
     const ratio = window.devicePixelRatio || 1;
-    const part = element("canvas");
+    const [whole, part] = [element("canvas"), element("canvas")];
+    [whole.width, whole.height] = [byId("cloud").width, byId("cloud").height];
     [part.width, part.height] = [size.w * ratio, size.h * ratio];
-    const pen = part.getContext("2d");
-    pen.drawImage(byId("cloud"), -size.l * ratio, -size.t * ratio);
+    paintCloud(whole.getContext("2d"), ratio);
+    part.getContext("2d").drawImage(whole, -size.l * ratio, -size.t * ratio);
     layout.images = [{ source: part.toDataURL(), xref: "paper", yref: "paper", x: 0, y: 1,
       sizex: 1, sizey: 1, sizing: "stretch", layer: "below" }];
   }

@@ -27,6 +27,12 @@ function drawCloud() {
   [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
   const context = canvas.getContext("2d");
   scatter.places = placed();
+  paintCloud(context, ratio);
+  paintReferences(context);
+}
+
+// All but the references, which a download draws itself.
+function paintCloud(context, ratio) {
   paintDesigns(context, ratio);
   context.scale(ratio, ratio);
   context.save();
@@ -37,7 +43,6 @@ function drawCloud() {
   paintBands(context);
   paintChosen(context);
   context.restore();
-  paintReferences(context);
 }
 
 function paintDesigns(context, ratio) {
