@@ -63,3 +63,16 @@ def test_stacks_stand_around_the_dies_however_narrow_their_interface() -> None:
         assert float(edge.needed) == pytest.approx(stacks * 11.958e-3, rel=1e-3)
         assert float(edge.available) == pytest.approx(4 * 28.810e-3, rel=1e-3)
         assert bool(edge.needed <= edge.available) is fits
+
+
+@pytest.mark.parametrize(
+    "path", ["scale_up.link.far_price", "memory.stack.price", "die.node.wafer_price"]
+)
+def test_prices_leave_what_is_published_alone(path: str) -> None:
+    """A published design power and die hold whatever cables, stacks and wafers cost."""
+    usual = load(Chip, "vr200", CATALOG)
+    said = load(Chip, "vr200", CATALOG, [(path, "300 USD/GB" if "memory" in path else "300 USD")])
+    bound = bind(usual, {path: 300.0})
+    for made in (said, bound):
+        assert (made.power, made.die.area) == (usual.power, usual.die.area)
+    assert bind(usual, {"scale_up.lanes": 18}).power == 0.0

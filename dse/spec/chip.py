@@ -64,16 +64,21 @@ class Chip(Named):
     """A package: compute dies, memory stacks, scale-up lanes.
 
     `published` names the figures that hold for the part as published only, and what they hold for;
-    `unaffected` what is no matter to them: what a wafer costs and how many of its dies are good.
+    `unaffected` what is no matter to them: what wafers, stacks and cables cost, how many dies are
+    good.
     """
 
-    unaffected: ClassVar[tuple[str, ...]] = tuple(
-        f"{die}.node.{leaf}"
-        for die in ("die", "io_die")
-        for leaf in (
-            *("wafer_price", "defect_density", "clustering", "design_cost", "mask_cost"),
-            "silicon_carbon",
-        )
+    unaffected: ClassVar[tuple[str, ...]] = (
+        *(
+            f"{die}.node.{leaf}"
+            for die in ("die", "io_die")
+            for leaf in (
+                *("wafer_price", "defect_density", "clustering", "design_cost", "mask_cost"),
+                "silicon_carbon",
+            )
+        ),
+        *("memory.stack.price", "memory.stack.embodied_carbon"),
+        *("scale_up.link.copper_price", "scale_up.link.far_price"),
     )
 
     published: ClassVar[Mapping[str, tuple[str, ...]]] = {

@@ -62,10 +62,11 @@ def falls_away(instance: Any, path: str) -> Iterator[str]:
     for depth in range(len(parts)):
         if isinstance(instance, Free):
             return
+        below = ".".join(parts[depth:])
+        apart = below in getattr(type(instance), "unaffected", ())
         for target, causes in getattr(type(instance), "published", {}).items():
-            below = ".".join(parts[depth:])
             changed = any(below == cause or below.startswith(f"{cause}.") for cause in causes)
-            if changed and below != target:
+            if changed and below != target and not apart:
                 yield ".".join((*parts[:depth], target))
         instance = getattr(instance, parts[depth])
 
