@@ -18,12 +18,11 @@ from dse.report.answers_page import (
     RESULTS,
     TEMPLATE,
     answered,
-    filled,
-    level,
     rendered_page,
     sections,
     typed_numbers,
 )
+from dse.report.answers_words import band, filled, level
 from dse.report.leaning import leaning
 from dse.search.footing import SERVED, TRAINED
 from dse.search.front import hypervolume, to_maximise
@@ -132,6 +131,12 @@ def test_faults_of_a_template_are_told_with_their_line() -> None:
     ):
         with pytest.raises(InputError, match=said):
             page(source, a={"references": [{"name": "y"}]})
+
+
+def test_bands_stand_with_their_unit() -> None:
+    """Nine of ten samples lie between two figures, in the unit in which people see them."""
+    row = {"robust": {"bands": {"tpot_s": {"p5": 0.01, "p50": 0.02, "p95": 0.0412}}}}
+    assert band(row, "tpot_s", 2) == "10 ms to 41 ms"
 
 
 def test_prose_is_filled() -> None:

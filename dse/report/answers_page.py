@@ -7,19 +7,15 @@ are true of today's results alone stand in `holds`, which refuses them once they
 from __future__ import annotations
 
 import re
-import textwrap
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dse.errors import CheckFailed, Finding, InputError, UsageError
-from dse.report import answers_tables as tables
-from dse.report.answers import FIRST, read_results
+from dse.report.answers import read_results
+from dse.report.answers_words import FILTERS, FUNCTIONS
 from dse.report.comparison import BEGIN, END
-from dse.report.figures import digits, metric_number, metric_unit, percent
-from dse.report.front import short_names
-from dse.report.references import change_text
 
 Document = Mapping[str, Any]
 
@@ -28,9 +24,6 @@ RESULTS = "results"
 
 LARGEST = 200_000
 """Bytes that a picture may have."""
-
-LINE = 100
-"""Characters of a line of prose."""
 
 QUESTIONS = "questions"
 """Results that belong to no study: what is asked across them."""
@@ -57,7 +50,7 @@ _TEXT = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 
 
 def sections(template: Path) -> list[str]:
-    """The studies of which a template has a section, in its order; QUESTIONS, if it asks them."""
+    """The studies of which a template has a section, in its order; QUESTIONS if it asks them."""
     source = _source(template)
     across = [QUESTIONS] if f'results["{QUESTIONS}"]' in source else []
     return [*dict.fromkeys(_SECTION.findall(source)), *across]
@@ -155,193 +148,3 @@ def _line(error: BaseException) -> int:
     """The line of a template in which an error arose."""
     frames = traceback.extract_tb(error.__traceback__)
     return next((f.lineno or 0 for f in reversed(frames) if f.filename == "<template>"), 0)
-
-
-def holds(condition: object, text: str = "", caller: Callable[[], str] | None = None) -> str:
-    """A sentence that is true as long as a condition is; CheckFailed names it when it is not."""
-    said = caller() if caller else text
-    if not condition:
-        raise CheckFailed(f"no longer true: {said.strip()}")
-    return said
-
-
-def explained(results: Document, text: str) -> str:
-    """What a section says of bounds; CheckFailed for a bound of the front that it does not name."""
-    names = short_names([parameter["path"] for parameter in results["parameters"]])
-    missing = [
-        f"{bound['path']} ({bound['end']}, {bound['level']})"
-        for bound in results["bounds"]
-        if not re.search(rf"`[^`\n]*\b{re.escape(names[bound['path']])}\b[^`\n]*`", text)
-    ]
-    if missing:
-        told = ", ".join(missing)
-        raise CheckFailed(f"{results['study']}: the front sits on a bound not explained: {told}")
-    return text
-
-
-def more(value: float, other: float, number: int = 2) -> str:
-    """By what share a value is above another; CheckFailed where it is not."""
-    if not value > other:
-        raise CheckFailed(f"{digits(value)} is not above {digits(other)}")
-    return f"{digits(100.0 * (value / other - 1.0), number)} %"
-
-
-def less(value: float, other: float, number: int = 2) -> str:
-    """By what share a value is below another; CheckFailed where it is not."""
-    if not value < other:
-        raise CheckFailed(f"{digits(value)} is not below {digits(other)}")
-    return f"{digits(100.0 * (1.0 - value / other), number)} %"
-
-
-def times(value: float, other: float = 1.0, number: int = 2) -> str:
-    """A ratio in words: 2.1 times."""
-    return f"{digits(value / other, number)} times"
-
-
-def _named(rows: Sequence[Document], name: str) -> Document:
-    found = next((row for row in rows if row["name"] == name), None)
-    if found is None:
-        raise LookupError(f"{name!r} is none of {', '.join(row['name'] for row in rows)}")
-    return found
-
-
-def reference(results: Document, name: str) -> Document:
-    """A reference of a study, or of a variation."""
-    return _named(results["references"], name)
-
-
-def compared(results: Document, name: str = FIRST) -> Document:
-    """A system's figures at all precisions and price bases; default: the front's first design."""
-    return _named(results["compare"]["rows"], name)
-
-
-def best(results: Document, goal: str) -> Document:
-    """The design of a study's front that is best in an objective."""
-    sign = 1.0 if results["objectives"][goal] == "max" else -1.0
-    return max(results["points"], key=lambda point: sign * float(point["metrics"][goal]))
-
-
-def knee(results: Document) -> Document:
-    """The design where a front bends most, its first one where it does not bend."""
-    return next((p for p in results["points"] if p.get("knee")), results["points"][0])
-
-
-def beaten(results: Document, name: str) -> Document:
-    """What beats a reference by the margin of the results."""
-    return _named(results["beating"], name)
-
-
-def level(results: Document, path: str, value: object) -> Document:
-    """What a level of a parameter is worth; `value` as the file of the study has it."""
-    parameter, rows = _parameter(results, path), results["levels"][path]
-    known = [*parameter["levels"], *parameter["values"]]
-    if value not in known:
-        raise LookupError(f"{path} has no level {value}: {', '.join(parameter['levels'])}")
-    return rows[known.index(value) % len(rows)]
-
-
-def shown(results: Document, path: str, value: object) -> str:
-    """A parameter's value with its unit."""
-    return _shown(_parameter(results, path), value)
-
-
-def _parameter(results: Document, path: str) -> Document:
-    return next(p for p in results["parameters"] if p["path"] == path)
-
-
-def _shown(parameter: Document, value: object) -> str:
-    return str(parameter["levels"][parameter["values"].index(value)])
-
-
-def spread(results: Document, path: str, of: Document | None = None) -> str:
-    """The values of a parameter on a front: 10 to 14 of numbers, all of names.
-
-    `of` is a variation, whose own front is meant.
-    """
-    parameter = _parameter(results, path)
-    listed = [_shown(parameter, value) for value in (of or results)["spread"][path]]
-    numeric = all(isinstance(value, (int, float)) for value in parameter["values"])
-    if len(listed) < 2 or not numeric:
-        return " and ".join(filter(None, [", ".join(listed[:-1]), listed[-1]]))
-    low, high = listed[0], listed[-1]
-    number, _, unit = low.partition(" ")
-    return f"{number if unit and high.endswith(f' {unit}') else low} to {high}"
-
-
-def metric(value: float, name: str, number: int = 4) -> str:
-    """A metric as files hold it, with the unit in which people see it."""
-    seen = float(metric_number(name, value).replace(",", ""))
-    unit = metric_unit(name)
-    # what is counted stands in the name: tokens per joule
-    return " ".join(filter(None, [digits(seen, number), "" if unit.startswith("1/") else unit]))
-
-
-def filled(text: str) -> str:
-    """Prose in lines of LINE characters; lists hang, blocks of code and tables stay."""
-    blocks = re.split(r"\n\s*\n", text.strip("\n"))
-    return "\n\n".join("\n".join(_filled(block)) for block in blocks)
-
-
-def _filled(block: str) -> Iterator[str]:
-    if block.lstrip().startswith(("```", "|", "<", "!")):
-        yield block
-        return
-    items = [" ".join(item.split()) for item in re.split(r"\n(?=\s*- )", block)]
-    for place, words in enumerate(items):
-        listed = words.startswith("- ")
-        if listed and place == 1 and not items[0].startswith("- "):
-            yield ""
-        # code, and a number with its sign, stay in one line
-        kept = re.sub(r"`[^`]*`|\d %", lambda found: found.group().replace(" ", "\0"), words)
-        hang = "  " if listed else ""
-        made = textwrap.wrap(
-            kept, LINE, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False
-        )
-        yield from (line.replace("\0", " ") for line in made)
-
-
-WORDS = {"usd": "dollar", "mtok": "million tokens", "mw": "megawatt", "mwh": "megawatt-hour"}
-"""Parts of names of metrics as prose says them."""
-
-
-def words(name: str) -> str:
-    """A metric's name in words."""
-    return " ".join(WORDS.get(part, part) for part in name.split("_"))
-
-
-FILTERS: dict[str, Callable[..., str]] = {
-    "digits": lambda value, number=3: digits(value, number),
-    "thousands": lambda value: f"{value:,.0f}",
-    "percent": lambda share: percent(share),
-    "times": times,
-    "millions": lambda value, number=3: f"{digits(value / 1e6, number)} million",
-    "usd": lambda value, number=3: f"{digits(value, number)} USD",
-    "metric": metric,
-    "words": words,
-    "filled": filled,
-}
-"""Figures as prose says them."""
-
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "holds": holds,
-    "explained": explained,
-    "more": more,
-    "less": less,
-    "reference": reference,
-    "compared": compared,
-    "best": best,
-    "knee": knee,
-    "beaten": beaten,
-    "level": level,
-    "shown": shown,
-    "change": change_text,
-    "spread": spread,
-    "front_text": tables.front_text,
-    "levels_text": tables.levels_text,
-    "compare_text": tables.compare_text,
-    "variations_text": tables.variations_text,
-    "beating_text": tables.beating_text,
-    "robust_text": tables.robust_text,
-    "leaning_text": tables.leaning_text,
-}
-"""What a template asks of results."""
