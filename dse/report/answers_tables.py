@@ -186,3 +186,49 @@ def leaning_text(results: Document) -> Sequence[Any]:
     found = results["sensitivity"]
     title = f"{results['study']}: number {found['rank']} of its front"
     return sensitivity_view(title, found["rows"], 0, by_source=True)
+
+
+@text_of
+def claims_text(questions: Document) -> Sequence[Any]:
+    """What Trainium gives for a dollar over its rival, by task and prices: medians and bands."""
+    claims = questions["claims"]
+    bases = list(dict.fromkeys(" : ".join(claim["bases"]) for claim in claims))
+    pairs = list(dict.fromkeys((claim["one"], claim["other"]) for claim in claims))
+    made: list[Any] = []
+    for pair in pairs:
+        rows = [claim for claim in claims if (claim["one"], claim["other"]) == pair]
+        tasks = list(dict.fromkeys((claim["model"], claim["workload"]) for claim in rows))
+        columns = [Column(f"{pair[0]} over\n{pair[1]}", [f"{m} {w}" for m, w in tasks])]
+        for basis in bases:
+            told = [claim["advantage"] for claim in rows if " : ".join(claim["bases"]) == basis]
+            title = basis.replace("design-", "").replace(" : ", "\n: ")
+            columns.append(Column(title, [_band(t) for t in told], right=True))
+        made += [*fitting(columns), note("")]
+    return made[:-1]
+
+
+def _band(told: Document | None) -> str:
+    """Per cent more for a dollar: the median, and in brackets what 90 of 100 samples span."""
+    if told is None:
+        return "-"
+    low, middle, high = (100.0 * told[name] for name in ("p5", "p50", "p95"))
+    return f"{middle:+.0f} [{low:.0f}, {high:.0f}]"
+
+
+@text_of
+def bandwidth_text(questions: Document) -> Sequence[Any]:
+    """What a per cent of memory bandwidth is worth in tokens a dollar, by machine and task."""
+    rows = questions["bandwidth"]
+    machines = list(dict.fromkeys(name for row in rows for name in row["elasticity"]))
+    columns = [Column("% more for 1 % of bandwidth", machines)]
+    for row in rows:
+        cells = [row["elasticity"].get(name) for name in machines]
+        title = f"{row['model']}\n{row['workload']}"
+        columns.append(Column(title, ["-" if c is None else f"{c:.2f}" for c in cells], right=True))
+    ranks = [Column("rank correlation with", [f"{r['model']}, {r['workload']}" for r in rows])]
+    for key, title in (
+        ("rank_bandwidth", "TB/s\na dollar"),
+        ("rank_flops", "BF16 FLOP/s\na dollar"),
+    ):
+        ranks.append(Column(title, [f"{row[key]:.2f}" for row in rows], right=True))
+    return [*fitting(columns), note(""), *fitting(ranks)]

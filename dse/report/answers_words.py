@@ -96,6 +96,19 @@ def beaten(results: Document, name: str) -> Document:
     return _named(results["beating"], name)
 
 
+def advantage(
+    questions: Document, one: str, other: str, task: tuple[str, str], first: str, second: str
+) -> Document:
+    """What one system gives for a dollar over another under (model, workload), at their prices."""
+    asked = (one, other, *task, [first, second])
+    names = ("one", "other", "model", "workload", "bases")
+    found = [c for c in questions["claims"] if tuple(c[name] for name in names) == asked]
+    if not found or found[0]["advantage"] is None:
+        raise LookupError(f"no advantage of {asked}")
+    told: Document = found[0]["advantage"]
+    return told
+
+
 def level(results: Document, path: str, value: object) -> Document:
     """What a level of a parameter is worth; `value` as the file of the study has it."""
     parameter, rows = _parameter(results, path), results["levels"][path]
@@ -215,5 +228,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "beating_text": tables.beating_text,
     "robust_text": tables.robust_text,
     "leaning_text": tables.leaning_text,
+    "claims_text": tables.claims_text,
+    "bandwidth_text": tables.bandwidth_text,
+    "advantage": advantage,
 }
 """What a template asks of results."""
