@@ -129,7 +129,7 @@ def test_a_page_shows_the_run_and_opens_its_bend(tab: Any, made: tuple[Any, str]
         "chip.memory.bandwidth",
         "arrays",
         "25 %",
-        "+1 W",
+        "0.169 %/W",
     ):
         assert words in body
     assert count(tab) == int(data.feasible.sum())

@@ -102,13 +102,15 @@ function marginParts(detail) {
 }
 
 function priceParts(detail) {
-  const rows = detail.prices.map((each) => {
-    const on = each.via.map((one) => one.path).join(" and ");
-    const held = each.held_by.length ? `; ${each.held_by.join(", ")} would have to give as well` : "";
-    return [`${each.limit}, ${percent(each.margin)} left`,
-      `+1 % gives ${percent(0.01 * each.elasticity)}, +1 ${each.unit} ${percent(each.per_unit)}${on ? `, on ${on}` : ""}${held}`];
-  });
-  return section(`What more of a limit is worth in ${spaced(detail.prices[0].metric)}`, pairs(rows));
+  const rows = detail.prices.map((each) => [each.limit, `${percent(each.per_unit)}/${each.unit}`]);
+  const spent = grouped(detail.prices.map((each) => (
+    { limit: each.limit, on: each.via.map((one) => one.path).join(" and ") })), "on");
+  const notes = [...spent].filter(([on]) => on).map(([on, each]) =>
+    `${each.map((one) => one.limit).join(" and ")}: best spent on ${on}.`);
+  const held = detail.prices.filter((each) => each.held_by.length).map((each) =>
+    `${each.limit} would be worth more if ${each.held_by.join(", ")} gave too.`);
+  return section(`What one unit more of a limit is worth in ${spaced(detail.prices[0].metric)}`, pairs(rows),
+    ...[...notes, ...held].map((text) => element("p", { class: "hint" }, text)));
 }
 
 function mappingText(mapping) {
