@@ -232,3 +232,35 @@ def bandwidth_text(questions: Document) -> Sequence[Any]:
     ):
         ranks.append(Column(title, [f"{row[key]:.2f}" for row in rows], right=True))
     return [*fitting(columns), note(""), *fitting(ranks)]
+
+
+OWN = "own-budget"
+"""The variation in which a design may draw and cost what the announced one does."""
+
+
+@text_of
+def standing_text(studied: Sequence[Document]) -> Sequence[Any]:
+    """The announced system against fronts: its share of the best figure, by study and budget."""
+    columns = [Column("the announced one's share", [each["study"] for each in studied])]
+    for goal in studied[0]["objectives"]:
+        short = goal.removeprefix("tokens_").replace("_", " ")
+        for title, best in (("of the\nfront's", _of_front), ("of its own\nbudget's", _of_own)):
+            cells = [percent(_announced(each, goal) / best(each, goal)) for each in studied]
+            columns.append(Column(f"{title}\n{short}", cells, right=True))
+    return fitting(columns)
+
+
+def _announced(results: Document, goal: str) -> float:
+    """The figure of the system that a study varies, as it is."""
+    own = _reference(results, results["system"])
+    if own is None:
+        raise LookupError(f"{results['study']} has no reference {results['system']}")
+    return float(own["metrics"][goal])
+
+
+def _of_front(results: Document, goal: str) -> float:
+    return _best_today(results, goal)
+
+
+def _of_own(results: Document, goal: str) -> float:
+    return float(results["variations"][OWN]["best"][goal]["metrics"][goal])

@@ -229,6 +229,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "robust_text": tables.robust_text,
     "leaning_text": tables.leaning_text,
     "claims_text": tables.claims_text,
+    "standing_text": tables.standing_text,
     "bandwidth_text": tables.bandwidth_text,
     "advantage": advantage,
 }
