@@ -21,9 +21,6 @@ from dse.search.works import READS, mixture, works
 from dse.spec.space import bind
 from dse.spec.system import System
 
-POWER = "chip_power_w"
-"""The metric whose limit a running chip can be set to."""
-
 BLOCK = 64
 """Samples whose designs are compared at once."""
 
@@ -84,21 +81,26 @@ def robustness(
 ) -> Robustness:
     """Points and references of `front_document` on `number` samples.
 
-    Where a sample makes a design draw more than the study's limit on a chip's power, the design
-    runs slower at that limit, as chips with a power limit do: it is not lost.
+    Chips whose design power follows from their parts are built for what the specs' own numbers
+    give. Where a sample makes them draw more they run slower, at that power: they are not lost.
 
     `on_progress` is told how many of them are done.
     """
     named = {each.name: each for each in problem.references}
-    systems = [
-        _limited(problem, problem.uncertain(problem.levels_of(point["design"]))) for point in points
-    ]
+    systems = [problem.uncertain(problem.levels_of(point["design"])) for point in points]
     systems += [named[reference["name"]] for reference in references]
     found: list[Any] = []
     inputs: dict[Any, Input] = {}
     for place, (system, point) in enumerate(zip(systems, (*points, *references), strict=True)):
         paid = problem.paying_for(system.name)
-        made = _sampled(paid, system, point, number=number, seed=seed, uncertain=uncertain)
+        made = _sampled(
+            paid,
+            _limited(system, point["metrics"]),
+            point,
+            number=number,
+            seed=seed,
+            uncertain=uncertain,
+        )
         inputs |= {(i.kind, i.name, i.path): i for i in made.inputs}
         found.append((made.metrics, made.margins))
         if on_progress is not None:
@@ -119,13 +121,12 @@ def robustness(
     )
 
 
-def _limited(problem: StudyProblem, system: System) -> System:
-    """A design whose chips are set to the least of the study's limits on their power."""
-    limits = problem.study.constraints
-    caps = [each.limit for each in limits if each.metric == POWER and each.upper]
-    if not caps or system.chip.power_cap:
+def _limited(system: System, metrics: Mapping[str, float]) -> System:
+    """A system whose chips are set to the design power that they were built for."""
+    chip = system.chip
+    if chip.power or chip.power_cap:
         return system
-    made: System = bind(system, {"chip.power_cap": min(caps)})
+    made: System = bind(system, {"chip.power_cap": metrics["chip_power_w"]})
     return made
 
 
