@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import attrs
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from dse.errors import CheckFailed, InputError
+from dse.cli.answers import answers_command
+from dse.errors import CheckFailed, InputError, UsageError
 from dse.report.answers import read_results, results_text, rounded
 from dse.report.answers_page import (
     QUESTIONS,
@@ -204,6 +208,27 @@ def test_levels_are_worth_what_the_front_attains(name: str) -> None:
     for path, value in first["design"].items():
         row = level(results, path, value)
         assert sign * row["best"][goal] >= sign * first["metrics"][goal] * (1.0 - 1e-5 * sign)
+
+
+def test_the_command_renders_from_results_alone(tmp_path: Path) -> None:
+    """--render writes README.md; without the results of a section it says which are missing."""
+    for place in (STUDIES / TEMPLATE, *STUDIES.glob("*.svg")):
+        shutil.copy(place, tmp_path)
+    shutil.copytree(STUDIES / RESULTS, tmp_path / RESULTS)
+    options = ["--render", "--into", str(tmp_path)]
+    made = CliRunner().invoke(answers_command, options)
+    assert (made.exit_code, made.stdout) == (0, "")
+    assert (tmp_path / "README.md").read_text() == (STUDIES / "README.md").read_text()
+    (tmp_path / RESULTS / "trainium4-memory.json").unlink()
+    made = CliRunner().invoke(answers_command, options)
+    assert "trainium4-memory have no results yet" in made.stderr
+
+
+def test_without_jinja_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rendering says which extra it takes."""
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(UsageError, match=r"pip install 'dse\[studies\]'"):
+        page("")
 
 
 @pytest.mark.slow
