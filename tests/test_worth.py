@@ -102,7 +102,9 @@ def test_a_part_is_around_the_first_design(short: RunData) -> None:
     """The parameters that move most, as many as fit; conditions and what they rest on are held."""
     part = part_of(PROBLEM, short, 300)
     assert part is not None
-    assert [parameter.path for parameter in part.parameters] == ["x0", "x1"] or len(part.moved) == 2
+    paths = [parameter.path for parameter in part.parameters]
+    assert len(paths) == 2
+    assert set(paths) < {"x0", "x1", "x2"}
     first = short.levels[short.front[np.argmax(short.values[short.front, 0])]]
     assert part.base == tuple(first)
     levels = part.levels(np.array([[3, 4]]))

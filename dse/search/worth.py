@@ -109,8 +109,10 @@ def best_by_level(problem: Problem, data: RunData, most: int) -> dict[str, list[
     front = front[np.argsort(-data.values[data.front, 0], kind="stable")]
     designs = known.forced(front[np.unique([0, len(front) // 2, len(front) - 1])])
     for _ in range(ROUNDS):
-        if not 0 < len(designs) <= most:
+        if most <= 0 or not len(designs):
             break
+        # of more than may be evaluated, a part spread over all
+        designs = designs[:: -(-len(designs) // most)]
         found = problem.evaluate(designs)
         known.take(designs, found.objectives, found.margins)
         most -= len(designs)
