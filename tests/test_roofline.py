@@ -16,6 +16,7 @@ from dse.model.roofline import (
     ROW_BLOCK,
     Machine,
     ceil,
+    depth,
     drag,
     effective_rates,
     executed,
@@ -24,7 +25,6 @@ from dse.model.roofline import (
     product_time,
     reuse_bytes,
     storage,
-    tiles,
     work,
 )
 from dse.spec.chip import Chip
@@ -120,7 +120,7 @@ def test_spares_do_not_compute() -> None:
 )
 def test_partly_filled_tiles_count_whole(k: float, n: float, rate: float, expected: float) -> None:
     """A [k, n] operand on a 128 x 128 array takes ceil(k / 128 rate) x ceil(n / 128) tiles."""
-    assert float(tiles(bare("trainium2"), k, n, rate)) == expected
+    assert float(work(bare("trainium2"), rate, [(k, n, 1.0)]).tiles) == expected
 
 
 def test_a_tile_lasts_as_long_as_its_load() -> None:
@@ -332,3 +332,12 @@ def test_gradients_of_a_product_are_differences(rows: float) -> None:
         return jnp.asarray(product_time(made, work(made, 1.0, [(512.0, columns, 1.0)]), 64.0))
 
     assert float(jax.grad(tiled)(1000.0)) == 0.0
+
+
+def test_a_contraction_that_fits_a_wider_format_does_not_drag() -> None:
+    """128 of k fill one pass of Trainium4's 128 rows in BF16 already, so that FP8 at four times the
+    rate costs no more; 512 of k take one pass of four times the depth: 1 + 0.25 x 3 = 1.75."""
+    stack = replace(lower(spec(Software, "ideal")), narrow=0.25)
+    made = machine(chip("trainium4"), stack)
+    assert [float(part) for part in depth(made, 128.0, 4.0)] == [1.0, 1.0]
+    assert [float(part) for part in depth(made, 512.0, 4.0)] == [1.75, 1.0]

@@ -148,14 +148,6 @@ def machine(chip: Chip, software: Software) -> Machine:
     )
 
 
-def tiles(chip: Machine, k: Scalar, n: Scalar, rate: Scalar) -> Scalar:
-    """Array tiles of a [k, n] stationary operand; a narrow format deepens the array by its rate.
-
-    Partly filled tiles count whole: that is the quantisation of a systolic array.
-    """
-    return ceil(k / (chip.rows * rate)) * ceil(n / chip.columns)
-
-
 def drag(chip: Machine, rate: Scalar) -> Scalar:
     """Time at `rate` over that of an array that is `rate` times as fast (Amdahl 1967).
 
@@ -164,15 +156,34 @@ def drag(chip: Machine, rate: Scalar) -> Scalar:
     return 1.0 + chip.narrow * jnp.maximum(rate - 1.0, 0.0)
 
 
+def depth(chip: Machine, k: Scalar, rate: Scalar) -> tuple[Scalar, Scalar]:
+    """Drag, and passes over a contraction of k; a narrow format deepens the array by its rate.
+
+    Partly filled passes count whole: that is the quantisation of a systolic array. A contraction
+    that a wider format's rate takes in as few passes runs in that one, without the drag.
+    """
+    slow, passes = drag(chip, rate), ceil(k / (chip.rows * rate))
+    for wider in chip.rates[1:]:
+        other = jnp.minimum(rate, wider)
+        others = ceil(k / (chip.rows * other))
+        quicker = drag(chip, other) * others < slow * passes
+        slow = jnp.where(quicker, drag(chip, other), slow)
+        passes = jnp.where(quicker, others, passes)
+    return slow, passes
+
+
 def work(chip: Machine, rate: Scalar, shapes: list[tuple[Scalar, Scalar, Scalar]]) -> Work:
     """Work of products with stationary operands [k, n], each `copies` times at once."""
-    slow = drag(chip, rate)
-    counts = [copies * tiles(chip, k, n, rate) for k, n, copies in shapes]
-    waves = sum(ceil(count / chip.arrays) for count in counts)
-    count = sum(counts)
+    drags, counts, waves = [], [], []
+    for k, n, copies in shapes:
+        slow, deep = depth(chip, k, rate)
+        drags.append(slow)
+        counts.append(copies * deep * ceil(n / chip.columns))
+        waves.append(ceil(counts[-1] / chip.arrays))
+    idle = [chip.arrays * w - c for w, c in zip(waves, counts, strict=True)]
     return Work(
-        tiles=slow * count,
-        idle=slow * (chip.arrays * waves - count),
+        tiles=sum(slow * count for slow, count in zip(drags, counts, strict=True)),
+        idle=sum(slow * rest for slow, rest in zip(drags, idle, strict=True)),
         parameters=sum(copies * k * n for k, n, copies in shapes),
         inputs=sum(copies * k for k, _, copies in shapes),
         outputs=sum(copies * n for _, n, copies in shapes),

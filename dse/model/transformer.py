@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from dse.model.guard import Scalar, ratio
-from dse.model.roofline import Machine, bytes_of, ceil, drag
+from dse.model.roofline import Machine, bytes_of, ceil, depth, drag
 from dse.model.roofline import Work as Work
 from dse.model.roofline import work as _work
 from dse.spec.workload import LanguageModel
@@ -194,9 +194,9 @@ def decode_attention(
     queries = heads / shared
     queries_held = seen * ceil(queries / chip.columns)
     keys_held = seen / chip.columns * jnp.maximum(queries, chip.fill)
-    deep = ceil(score / (chip.rows * rate)) + ceil(value / (chip.rows * rate))
+    deep = sum(slow * deep for slow, deep in (depth(chip, k, rate) for k in (score, value)))
     return Attention(
-        cycles=drag(chip, rate) * shared * deep * jnp.minimum(queries_held, keys_held),
+        cycles=shared * deep * jnp.minimum(queries_held, keys_held),
         flops=2.0 * seen * heads * (score + value),
         exponentials=seen * heads,
         moved=seen * cached_values(model, tp),
@@ -219,14 +219,14 @@ def causal_attention(
     block = jnp.minimum(length, QUERY_BLOCK)
     pairs = causal_pairs(model, length)
     worked = causal_pairs(model, length, block)
-    deep = ceil(score / (chip.rows * rate)) * chip.rows * rate
-    wide = ceil(value / chip.columns) * chip.columns
-    cells = chip.rows * chip.columns * rate
+    slow, deep = depth(chip, score, rate)
+    # the contraction of the values is along the keys
+    wide = drag(chip, rate) * ceil(value / chip.columns) / (chip.rows * rate)
     held = jnp.maximum(chip.tile / (bytes_of(4.0) * (score + value)), 1.0)
     again = jnp.where(chip.tile > 0.0, heads / shared * pairs / held, 0.0)
     keys = shared * jnp.maximum(length, again)
     return Attention(
-        cycles=drag(chip, rate) * worked * heads * (deep + wide) / cells,
+        cycles=worked * heads * (slow * deep / chip.columns + wide),
         flops=2.0 * pairs * heads * (score + value),
         exponentials=worked * heads,
         moved=(length * heads + keys) * (score + value),
