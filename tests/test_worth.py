@@ -7,10 +7,14 @@ from typing import Any
 
 import attrs
 import numpy as np
+import pages
 import pytest
 from analytic import Zdt1, search, space
 
+from dse.report.front import front_view, shortened
+from dse.report.terminal import columns_of, rendered, width
 from dse.search.record import RunData, load
+from dse.search.result import front_document
 from dse.search.space import Space
 from dse.search.subspace import Subspace, gap, influence, part_of
 from dse.search.worth import best_by_level, bounds
@@ -147,3 +151,24 @@ def swept_as_whole(data: RunData, part: Subspace, swept: RunData) -> RunData:
         objectives=swept.objectives,
         margins=swept.margins,
     )
+
+
+def test_a_shortened_front_says_what_the_whole_has() -> None:
+    """`spread` has the values of all designs of a front, and its table counts those left out."""
+    data = pages.run()
+    document = front_document(data)
+    kept = shortened(data.problem, document, 3)
+    rows = data.levels[data.front]
+    for index, parameter in enumerate(data.problem["parameters"]):
+        values = [parameter["values"][level] for level in sorted(set(rows[:, index].tolist()))]
+        assert kept["spread"][parameter["path"]] == values
+    text = rendered(*front_view(data.problem, kept, None), plain=True)
+    assert f"{len(rows) - 3:,} more on the front" in text
+
+
+def test_tables_of_a_file_have_their_own_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a terminal is wide does not matter inside, and does again outside."""
+    monkeypatch.setenv("COLUMNS", "120")
+    with columns_of(80):
+        assert width() == 80
+    assert width() == 120
