@@ -93,8 +93,7 @@ def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
     front = shortened(data.problem, front_document(data), SAMPLED)
     points = front["points"]
     made: Document = {key: data.problem[key] for key in DESCRIBED if key in data.problem}
-    if not any(task.decoder for task in problem.study.tasks):
-        add_robustness(problem, front, number=samples, seed=seed, uncertain="both")
+    add_robustness(problem, front, number=samples, seed=seed, uncertain="both")
     part = found.part
     shown = shortened(data.problem, front, KEPT)
     made |= {name: shown[name] for name in ("certificate", "spread")}
