@@ -48,7 +48,8 @@ def explained(
     made["objectives"] = dict(problem.study.objectives)
     made["broken"] = {n: m for n, m in one["margins"].items() if m < 0.0}
     if made["broken"]:
-        made["repairs"] = repairs(problem, system_of(problem, chosen[0]))
+        paid = problem.paying_for(str(one.get("name", "")))
+        made["repairs"] = repairs(paid, system_of(problem, chosen[0]))
     made["current"] = data.settings["fingerprint"] == problem.fingerprint
     if others:
         made["against"] = {"point": against, **others[0]}
