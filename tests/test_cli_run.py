@@ -315,6 +315,7 @@ def test_nothing_feasible_is_three_and_names_rules_and_the_nearest(tmp_path: Pat
     assert "tpot: broken by 60 of 60" in result.stderr
     assert "the nearest breaks tpot" in result.stderr
     assert "chip.memory.stacks=" in result.stderr
+    assert f"dse explain {tmp_path / 'none'} nearest" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -257,6 +257,7 @@ def unmet(data: Any) -> str:
             f"{name}: none of {number:,} designs keeps all rules",
             *rules,
             f"  the nearest breaks {', '.join(failing)}: {design}",
+            f"  dse explain {data.folder} nearest: what it would take to be feasible",
         ]
     )
 
