@@ -112,6 +112,8 @@ def _winner(found: Robustness, rows: Sequence[Mapping[str, Any]]) -> Document:
     wins = found.winner[judged] == best
     told = [(separation(i.samples[judged], wins), i) for i in found.inputs]
     told = sorted((pair for pair in told if pair[0] > 0.0), key=lambda pair: -pair[0])
+    # specs with a base share its constants, and their samples: each is told once
+    told = [*{(each.path, share): (share, each) for share, each in reversed(told)}.values()][::-1]
     return {
         "winner": rows[best].get("name") or rows[best]["rank"],
         "winner_share": float(np.mean(wins)),
