@@ -10,7 +10,7 @@ from dse.search.run import RunData, load, run
 from dse.spec.catalog import Catalog
 from dse.spec.study import load_study
 
-STUDIES = ("trainium4-decode", "trainium4-memory")
+STUDIES = (pytest.param("trainium4-decode", marks=pytest.mark.slow), "trainium4-memory")
 
 
 @pytest.fixture(scope="module", params=STUDIES)
