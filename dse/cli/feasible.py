@@ -71,9 +71,11 @@ def feasible_command(system: str, output: Output, designs: int, seed: int, **ask
 
 
 def _is_study(name: str, asked: dict[str, Any]) -> bool:
-    """Whether a name, or a file, is a study's and no system's or chip's."""
+    """Whether a name, or a file, is a study's or its variation's and no system's or chip's."""
     from dse.spec.catalog import head
+    from dse.spec.variation import parted
 
+    name, _ = parted(name)
     if name.endswith(".toml"):
         return Path(name).is_file() and head(Path(name)).get("kind") == "study"
     kinds = {each.kind for each in catalogue_of(asked["specs"]).entries if each.name == name}

@@ -121,7 +121,9 @@ def chosen(catalogue: Catalog, names: Sequence[str]) -> list[Entry]:
         if name.endswith(".toml"):
             made.append(Entry(name=name, kind="", doc="", file=Path(name)))
             continue
-        found = [entry for entry in catalogue.entries if entry.name == name]
+        whole, variation = parted(name)
+        kinds_of = (STUDY,) if variation else (*kinds(), CLAIMS, "")
+        found = [e for e in catalogue.entries if e.name == whole and e.kind in kinds_of]
         if not found:
             raise _unknown(catalogue, name, None)
         made += found
