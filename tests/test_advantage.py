@@ -48,6 +48,7 @@ def test_what_cannot_do_the_work_has_no_figure() -> None:
     assert bandwidth_elasticity(small, large) is None
 
 
+@pytest.mark.slow
 def test_bandwidth_is_worth_what_a_little_more_of_it_gives() -> None:
     """The elasticity is the difference quotient of tokens a dollar at the same mapping."""
     base = spec(System, "trn2-48xlarge")

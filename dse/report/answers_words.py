@@ -110,12 +110,21 @@ def advantage(
 
 
 def level(results: Document, path: str, value: object) -> Document:
-    """What a level of a parameter is worth; `value` as the file of the study has it."""
+    """What a level of a parameter is worth; `value` as the file of the study has it.
+
+    A value that the parameter may have, and has where it is not free, is worth the better of both.
+    """
     parameter, rows = _parameter(results, path), results["levels"][path]
-    known = [*parameter["levels"], *parameter["values"]]
-    if value not in known:
+    goal, sense = next(iter(results["objectives"].items()))
+    sign = 1.0 if sense == "max" else -1.0
+    known = zip([*parameter["levels"], *parameter["values"]], [*rows, *rows], strict=True)
+    found = [row for level, row in known if level == value]
+    if not found:
         raise LookupError(f"{path} has no level {value}: {', '.join(parameter['levels'])}")
-    return rows[known.index(value) % len(rows)]
+    worst = -float("inf")
+    best = [worst if row["best"][goal] is None else sign * row["best"][goal] for row in found]
+    made: Document = found[best.index(max(best))]
+    return made
 
 
 def shown(results: Document, path: str, value: object) -> str:
