@@ -122,6 +122,7 @@ def test_times_and_bounds_add_up_to_the_step() -> None:
     assert float(sum(done.bounds)) == pytest.approx(float(done.step), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_and_right() -> None:
     """More memory bandwidth and clock never lower throughput; slopes agree with differences."""
     setting = asked()

@@ -59,6 +59,10 @@ def variants(number: int) -> System:
     return jax.tree.unflatten(tree, columns)
 
 
+EXAMPLES = [pytest.param(p, marks=pytest.mark.slow) if p == "prefill" else p for p in PHASES]
+"""Decode and training; prefill shares what it is made of with them, and is slow."""
+
+
 @pytest.mark.parametrize(
     "case", [CASES[1], pytest.param(CASES[4], marks=pytest.mark.slow)], ids=lambda c: c.phase
 )
@@ -99,9 +103,7 @@ def rescaled(tree: Any, scales: dict[str, float]) -> Any:
     return jax.tree.unflatten(jax.tree.structure(tree), values)
 
 
-@pytest.mark.parametrize(
-    "phase", [pytest.param(p, marks=pytest.mark.slow) if p == "prefill" else p for p in PHASES]
-)
+@pytest.mark.parametrize("phase", EXAMPLES)
 def test_dimensions_are_homogeneous(phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In other base units, every metric is the same quantity: no constant hides a dimension.
 
@@ -126,7 +128,7 @@ def test_dimensions_are_homogeneous(phase: str, monkeypatch: pytest.MonkeyPatch)
         np.testing.assert_allclose(after.margins[name], margin, rtol=1e-6, atol=1e-9, err_msg=name)
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", EXAMPLES)
 def test_float32_agrees_with_float64(phase: str) -> None:
     """All systems of the catalogue: within 1e-4, and nothing overflows."""
     rows, _ = points(phase, SYSTEMS)
@@ -172,7 +174,7 @@ def check_sums(made: System, setting: Setting, found: Any) -> None:
     np.testing.assert_allclose(money, kept * setting.facility.utilisation, rtol=1e-5)
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", EXAMPLES)
 def test_parts_add_up(phase: str) -> None:
     """Time, memory, cost and power of the catalogue and of random systems; all are finite."""
     rows, _ = points(phase, SYSTEMS)

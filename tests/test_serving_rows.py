@@ -115,6 +115,7 @@ def test_what_cannot_be_predicted_says_why(cells: dict[str, str], reason: str) -
     assert [each.id for each in made[0].rows] == ["good"]
 
 
+@pytest.mark.slow
 def test_disaggregated_rows_have_two_sides() -> None:
     """Prompts read elsewhere do not slow answers down, and throughput follows from latencies."""
     given = {"mode": "disaggregated", "tp": "", "batch": "64", "chips": "16", "decode_chips": "8"}
