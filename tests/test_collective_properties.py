@@ -142,6 +142,7 @@ COUNTS = ("domain", "torus", "mesh", "sizes", "reduction", "one_shot")
 """Counts and switches of the topology have no derivative."""
 
 
+@pytest.mark.slow
 def test_gradients_are_exact() -> None:
     """Derivatives to every number of the links equal central differences in float64."""
     cases = [(2.0, 1e4), (6.0, 3e7), (48.0, 1e8), (200.0, 2e9)]

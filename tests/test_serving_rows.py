@@ -60,6 +60,7 @@ def test_a_static_batch_is_its_prompts_then_its_answers() -> None:
     assert found["output_tokens_per_s"] == pytest.approx(64 * 500 / seconds, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_continuous_batching_waits_longer_for_the_first_token() -> None:
     """Prompts stand in a queue and share steps; a token takes longer than in a static batch."""
     found = predicted(row(mode="static"), row(mode="continuous"))
