@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dse.spec.catalog import Catalog
-from dse.spec.facility import Facility
 from dse.spec.load import load
 from dse.spec.space import fixed
 from dse.spec.system import System
-from dse.spec.workload import LanguageModel, Software, Workload
 
 Settings = Mapping[str, object]
 View = Callable[[], Sequence[Any]]
@@ -56,18 +54,16 @@ class Rows(_Shown, list[dict[str, Any]]):
 def _question(
     model: str, workload: str, software: str, facility: str, price_basis: str, objective: str
 ) -> Any:
-    from dse.model.evaluator import Question
-    from dse.spec.metrics import METRICS
+    from dse.report.asked import question_named
 
-    catalogue = Catalog.default()
-    return Question(
-        model=load(LanguageModel, model, catalogue),
-        workload=load(Workload, workload, catalogue),
-        software=load(Software, software, catalogue),
-        facility=load(Facility, facility, catalogue),
+    return question_named(
+        Catalog.default(),
+        model,
+        workload,
+        software=software,
+        facility=facility,
         price_basis=price_basis,
         objective=objective,
-        sense=METRICS[objective].better,
     )
 
 

@@ -39,7 +39,7 @@ SAMPLED = 60
 KEPT = 12
 """Designs of a front that a results file holds, spread over it."""
 
-EFFORT = 1
+EFFORT = 2
 """Designs that are evaluated for what levels are worth, at most, over the budget of the run."""
 
 FIRST = "the front's first"

@@ -29,12 +29,14 @@ def bench_document(
     catalogue: Any, designs: int, repeats: int, *, cold: bool, say: Callable[[str], None]
 ) -> Document:
     """The JSON of `dse bench`; `say` hears what is being measured."""
+    from dse.report.asked import question_named
+
     say(f"binding {designs:,} random designs of {STUDY}")
     systems = _designs(catalogue, designs)
     phases = {}
     for phase, workload in PHASES.items():
         say(f"evaluating them for {phase}: {MODEL}, {workload}")
-        phases[phase] = _phase(systems, _question(catalogue, workload), repeats)
+        phases[phase] = _phase(systems, question_named(catalogue, MODEL, workload), repeats)
     say("starting dse anew")
     started = {
         "help_seconds": _median(repeats, lambda: _process(["--help"])),
@@ -71,20 +73,6 @@ def _designs(catalogue: Any, number: int) -> Any:
     random = np.random.default_rng(0)
     levels = [random.integers(len(p.levels), size=number) for p in problem.parameters]
     return stack([lower(problem.bound(row)) for row in np.stack(levels, axis=1).tolist()])
-
-
-def _question(catalogue: Any, workload: str) -> Any:
-    from dse.model.evaluator import Question
-    from dse.spec.facility import Facility
-    from dse.spec.load import load
-    from dse.spec.workload import LanguageModel, Software, Workload
-
-    return Question(
-        model=load(LanguageModel, MODEL, catalogue),
-        workload=load(Workload, workload, catalogue),
-        software=load(Software, "default", catalogue),
-        facility=load(Facility, "hyperscale-us", catalogue),
-    )
 
 
 def _phase(systems: Any, question: Any, repeats: int) -> dict[str, float]:

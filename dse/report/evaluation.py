@@ -18,15 +18,13 @@ from dse.report.figures import (
 )
 from dse.report.terminal import Column, fitting, heading, note, table
 from dse.report.trees import time_table, tree_view
+from dse.search.protocol import OPERATING
 from dse.spec.metrics import METRICS, meaningful
 
 Document = dict[str, Any]
 
 TIGHT = 0.1
 """A relative margin below this is worth a line."""
-
-OPERATING = ("mapping", "memory", "tpot", "ttft")
-"""Rules of an operating point; all others are of the design alone."""
 
 WHOLE = (
     *("mapping", "chip.cores"),

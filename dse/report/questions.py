@@ -12,13 +12,12 @@ import numpy as np
 
 from dse.model.evaluator import Question, evaluate
 from dse.model.pytree import lower, stack
+from dse.report.asked import question_named
 from dse.search.advantage import METRIC, Offer, advantages, bandwidth_elasticity
 from dse.spec.catalog import Catalog
-from dse.spec.facility import Facility
 from dse.spec.load import load
 from dse.spec.space import fixed
 from dse.spec.system import System
-from dse.spec.workload import LanguageModel, Software, Workload
 
 Document = dict[str, Any]
 
@@ -70,7 +69,7 @@ def questions_document(
     claims, bandwidth = [], []
     for model, workload in TASKS:
         say(f"{model}, {workload} ...")
-        question = _question(model, workload, catalogue)
+        question = question_named(catalogue, model, workload)
         task = {"model": model, "workload": workload}
         asked = [
             (Offer(names.index(one), first), Offer(names.index(other), second))
@@ -91,15 +90,6 @@ def questions_document(
         machines = [systems[names.index(name)] for name in MACHINES]
         bandwidth.append({**task, **_bandwidth(machines, question)})
     return {"study": "questions", "samples": samples, "claims": claims, "bandwidth": bandwidth}
-
-
-def _question(model: str, workload: str, catalogue: Catalog) -> Question:
-    return Question(
-        model=load(LanguageModel, model, catalogue),
-        workload=load(Workload, workload, catalogue),
-        software=load(Software, "default", catalogue),
-        facility=load(Facility, "hyperscale-us", catalogue),
-    )
 
 
 def _bandwidth(machines: Sequence[System], question: Question) -> Document:

@@ -8,9 +8,9 @@ import numpy as np
 from rich.text import Text
 
 from dse.model.uncertainty import PER_INPUT, Samples, shares
-from dse.report.evaluation import OPERATING
 from dse.report.figures import digits, metric_number, metric_unit, percent
 from dse.report.terminal import GAP, Column, fitting, heading, note, table, width
+from dse.search.protocol import OPERATING
 from dse.spec.metrics import METRICS
 
 Document = dict[str, Any]

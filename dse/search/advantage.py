@@ -17,6 +17,7 @@ from dse.model.evaluator import Evaluation, Question, evaluate
 from dse.model.pytree import lower, stack
 from dse.model.sensitivity import AT, Point, slopes
 from dse.model.uncertainty import sample
+from dse.search.protocol import OPERATING
 from dse.spec.space import fixed
 from dse.spec.system import System
 
@@ -24,9 +25,6 @@ METRIC = "tokens_per_usd"
 
 RATE = "chip.memory.stack.rate"
 """The leaf that all memory bandwidth is in proportion to."""
-
-OPERATING = ("mapping", "memory", "tpot", "ttft")
-"""Rules without which a system does not do its work."""
 
 
 class Offer(NamedTuple):

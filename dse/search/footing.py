@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 from dse.search.problem import StudyProblem
+from dse.search.protocol import OPERATING
 from dse.spec.facility import PRICE_BASES
 from dse.spec.metrics import METRICS
 from dse.spec.study import Study
@@ -33,9 +34,6 @@ TRAINED: Mapping[str, Mapping[str, Any]] = {
 }
 """Precisions in which they are trained: matrix products in FP8, attention in BF16 (DeepSeek-V3,
 arXiv:2412.19437, section 3.3); none is known to be trained in FP4 throughout."""
-
-OPERATING = ("mapping", "memory", "tpot", "ttft")
-"""Rules without which a system does not do its work at all."""
 
 
 def footing(problem: StudyProblem, systems: Mapping[str, System]) -> dict[str, Any]:

@@ -14,6 +14,10 @@ import numpy as np
 
 from dse.search.counts import Counts
 
+OPERATING = ("mapping", "memory", "tpot", "ttft")
+"""Rules of an operating point, without which a system does not do its work; all others are of the
+design alone."""
+
 
 @attrs.frozen(kw_only=True)
 class Parameter:
