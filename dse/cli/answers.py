@@ -14,6 +14,9 @@ from dse.cli.failure import report_failure, warn
 PART = 3
 """Designs of a part that is swept, at most, over the budget of the run, unless told otherwise."""
 
+VARIED = 2
+"""A variation begins where the study's search ended: its budget is that of the study over this."""
+
 
 @click.command("answers", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("studies", nargs=-1, metavar="[STUDY]...")
@@ -113,7 +116,8 @@ def _answer(name: str, folder: Path, into: Path, asked: dict[str, Any]) -> None:
     problem, data = _run(name, folder, asked)
     if not len(data.front):
         raise NothingFeasible(unmet(data))
-    varied = {each: _run(f"{name}@{each}", folder, asked) for each in problem.study.variations}
+    names = problem.study.variations
+    varied = {each: _run(f"{name}@{each}", folder, asked, data) for each in names}
     part = None if data.swept else _part(problem, data, folder, asked["part"])
     found = Found(problem=problem, data=data, variations=varied, part=part)
     place = write_results(answer_document(found, samples=asked["samples"]), into / RESULTS)
@@ -123,17 +127,21 @@ def _answer(name: str, folder: Path, into: Path, asked: dict[str, Any]) -> None:
         (into / f"{name}.svg").write_text(picture, encoding="utf-8")
 
 
-def _run(name: str, folder: Path, asked: dict[str, Any]) -> tuple[Any, Any]:
-    """The problem of a study or variation, and its finished run."""
+def _run(name: str, folder: Path, asked: dict[str, Any], base: Any = None) -> tuple[Any, Any]:
+    """The problem of a study or variation, and its finished run; `base` is the study's own run."""
     from dse.search.attach import Attachment
     from dse.search.problem import StudyProblem
     from dse.spec.catalog import Catalog
     from dse.spec.study import load_study
 
     problem = StudyProblem(load_study(name, Catalog.default()))
+    budget = asked["budget"] or problem.study.budget
+    # the front of one is a good beginning for the other, unless all designs are swept
+    warm = base if problem.study.method != "exact" else None
     options = {
-        **dict.fromkeys(("method", "seed", "warm_start")),
-        "budget": asked["budget"],
+        **dict.fromkeys(("method", "seed")),
+        "budget": budget if base is None else -(-budget // VARIED),
+        "warm_start": warm,
         "fresh": asked["fresh"],
         "cluster": "",
         "attached": Attachment(mirror=False),

@@ -31,9 +31,12 @@ Entries = list[tuple[str, Any, Origin]]
 
 
 def parted(name: str) -> tuple[str, str]:
-    """The name or file of a study, and of its variation, empty where none is meant."""
-    study, mark, variation = name.rpartition(MARK)
-    return (study, variation) if mark and not FilePath(name).is_file() else (name, "")
+    """The name or file of a study, and of its variation, empty where none is meant.
+
+    A name with nothing before or after the mark is no variation's, and no study has it.
+    """
+    study, _, variation = name.rpartition(MARK)
+    return (study, variation) if study and variation and not FilePath(name).is_file() else (name, "")
 
 
 def variations(document: Document) -> dict[str, str]:
