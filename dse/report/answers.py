@@ -19,6 +19,7 @@ from dse.report.front import shortened
 from dse.report.leaning import METRIC, leaning
 from dse.report.robust import add_robustness
 from dse.search.beating import beating
+from dse.search.choice import Choice
 from dse.search.footing import footing
 from dse.search.front import to_maximise
 from dse.search.problem import StudyProblem
@@ -38,6 +39,9 @@ SAMPLED = 60
 
 KEPT = 12
 """Designs of a front that a results file holds, spread over it."""
+
+CROSSED = (("scale_up.topology", "chip.scale_up.link"), ("scale_up.topology", "chips"))
+"""Parameters that are also told of together, where a study searches both."""
 
 EFFORT = 2
 """Designs that are evaluated for what levels are worth, at most, over the budget of the run."""
@@ -84,10 +88,11 @@ def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
     """The results file of a study whose front has a design.
 
     Beside description, front and references: `spread` and `bounds` say where the front lies in its
-    space, `levels` what each level is worth, `beating` what beats each reference by MARGIN, `exact`
-    what the search missed of a swept part, `compare` the references and the front's first design
-    at other price bases and precisions, `sensitivity` what the knee leans on, `robust` what is
-    uncertain, `variations` what else would hold.
+    space, `levels` and `crossed` what levels are worth alone and together, `announced` what the
+    system that is varied has over the best designs, `beating` what beats each reference by MARGIN,
+    `exact` what the search missed of a swept part, `compare` the references and the front's first
+    design at other price bases and precisions, `sensitivity` what the knee leans on, `robust` what
+    is uncertain, `variations` what else would hold.
     """
     problem, data = found.problem, found.data
     front = shortened(data.problem, front_document(data), SAMPLED)
@@ -101,17 +106,72 @@ def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
     basis, goals = problem.study.price_basis, problem.objectives
     made["references"] = [_again(each, basis, goals) for each in shown["references"]]
     made["bounds"] = bounds(data, problem.parameters)
-    made["levels"] = best_by_level(problem, data, EFFORT * data.settings["budget"])
+    choice = Choice(samples, seed)
+    made |= _levels(problem, data, choice)
     made["beating"] = [_beaten(each, goals) for each in beating(problem, data, MARGIN)]
     made["exact"] = gap(problem, data, *part) if part else None
     made["compare"] = _compared(problem, points)
     made["sensitivity"] = _sensitivity(problem, points)
     made["robust"] = shown.get("robust")
+    own = {goal: _best(points, goal, data) for goal in goals}
+    made["announced"] = _announced(problem, data, own, choice)
     made["variations"] = {
         name: variation_document(problem.study.variations[name], points, goals, *each)
+        | _varied(problem, own, each, choice)
         for name, each in found.variations.items()
     }
     return made
+
+
+def _levels(problem: StudyProblem, data: RunData, choice: Choice) -> Document:
+    """`levels` by path and `crossed`: what levels are worth, and in how many samples."""
+    paths = {parameter.path for parameter in problem.parameters}
+    crossed = [group for group in CROSSED if paths.issuperset(group)]
+    worth = best_by_level(problem, data, EFFORT * data.settings["budget"], crossed)
+    told = choice.levels(problem, worth)
+    rows = [
+        [row | (sure or {}) for row, sure in zip(*group, strict=True)]
+        for group in zip(worth.rows, told, strict=True)
+    ]
+    groups = [*zip(worth.groups, rows, strict=True)]
+    return {
+        "levels": {group[0]: table for group, table in groups if len(group) == 1},
+        "crossed": [{"paths": group, "rows": table} for group, table in groups if len(group) > 1],
+    }
+
+
+def _announced(
+    problem: StudyProblem, data: RunData, best: Mapping[str, Document | None], choice: Choice
+) -> Document | None:
+    """By objective, percentiles of what the system that a study varies has over the best design.
+
+    None where it is no reference.
+    """
+    rows = data.problem["references"]
+    own = next((row for row in rows if row["name"] == problem.study.system.name), None)
+    if own is None:
+        return None
+    pairs = best.items()
+    return {g: choice.over(g, (problem, own), (problem, point)) for g, point in pairs if point}
+
+
+def _varied(
+    problem: StudyProblem, own: Mapping[str, Document | None], found: Searched, choice: Choice
+) -> Document:
+    """By objective, percentiles of what the best design of a variation has `over` the study's; and
+    `announced`, what the system that is varied has over that best."""
+    there, data = found
+    points = front_document(data)["points"]
+    best = {goal: _best(points, goal, data) for goal in own}
+    pairs = {goal: (best[goal], own[goal]) for goal in own}
+    return {
+        "over": {
+            goal: choice.over(goal, (there, new), (problem, old))
+            for goal, (new, old) in pairs.items()
+            if new and old
+        },
+        "announced": _announced(there, data, best, choice),
+    }
 
 
 def _tight(point: Document) -> Document:

@@ -5,15 +5,17 @@ The document of `studies/results/questions.json`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from dse.model.evaluator import Question, evaluate
 from dse.model.pytree import lower, stack
+from dse.model.uncertainty import sample
 from dse.report.asked import question_named
 from dse.search.advantage import METRIC, Offer, advantages, bandwidth_elasticity
+from dse.search.robust import percentiles
 from dse.spec.catalog import Catalog
 from dse.spec.load import load
 from dse.spec.space import fixed
@@ -51,6 +53,7 @@ MACHINES = (
 """Systems over which bandwidth for a dollar is held against tokens for a dollar."""
 
 PER_BANDWIDTH, PER_FLOPS = "usd_per_tbs_hour", "usd_per_pflop_hour"
+RANKED = (METRIC, PER_BANDWIDTH, PER_FLOPS)
 
 Say = Callable[[str], object]
 
@@ -62,7 +65,8 @@ def questions_document(
 
     `bandwidth`: of each task the elasticity of tokens a dollar in memory bandwidth, by machine, and
     the rank correlation over all machines of tokens a dollar with bandwidth a dollar and with dense
-    BF16 FLOP/s a dollar, at cost.
+    BF16 FLOP/s a dollar, at cost: each with percentiles of the samples, and the share of them in
+    which bandwidth's is the higher one.
     """
     names = [*dict.fromkeys([*(name for pair in PAIRS for name in pair), *MACHINES])]
     systems = [fixed(load(System, name, catalogue)) for name in names]
@@ -88,26 +92,43 @@ def questions_document(
             for (one, other), told in zip(asked, found, strict=True)
         ]
         machines = [systems[names.index(name)] for name in MACHINES]
-        bandwidth.append({**task, **_bandwidth(machines, question)})
+        bandwidth.append({**task, **_bandwidth(machines, question, number=samples, seed=seed)})
     return {"study": "questions", "samples": samples, "claims": claims, "bandwidth": bandwidth}
 
 
-def _bandwidth(machines: Sequence[System], question: Question) -> Document:
-    from scipy.stats import spearmanr
-
+def _bandwidth(
+    machines: Sequence[System], question: Question, *, number: int, seed: int
+) -> Document:
     found = [evaluate(stack([lower(machine)]), question) for machine in machines]
-    works = np.array([bool(each.feasible[0]) for each in found])
-    table = {
-        name: np.array([float(np.asarray(each.result.metrics[name])[0]) for each in found])[works]
-        for name in (METRIC, PER_BANDWIDTH, PER_FLOPS)
-    }
+    pairs = [(m, f) for m, f in zip(machines, found, strict=True) if f.feasible[0]]
+    own = [{n: np.asarray(f.result.metrics[n])[:1] for n in RANKED} for _, f in pairs]
+    drawn = [
+        sample(machine, question, f.rows[0], number=number, seed=seed).metrics
+        for machine, f in pairs
+    ]
+    nominal, sampled = _ranks(own), _ranks(drawn)
     return {
         "elasticity": {
-            machine.name: bandwidth_elasticity(machine, question)
-            for machine, there in zip(machines, works, strict=True)
-            if there
+            machine.name: bandwidth_elasticity(machine, question, number=number, seed=seed)
+            for machine, _ in pairs
         },
-        # dearer bandwidth is less of it for a dollar
-        "rank_bandwidth": float(spearmanr(table[METRIC], -table[PER_BANDWIDTH]).statistic),
-        "rank_flops": float(spearmanr(table[METRIC], -table[PER_FLOPS]).statistic),
+        **{
+            name: {"value": float(nominal[name][0]), **percentiles(values)}
+            for name, values in sampled.items()
+        },
+        "bandwidth_leads": float(np.mean(sampled["rank_bandwidth"] > sampled["rank_flops"])),
+    }
+
+
+def _ranks(metrics: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Rank correlations [n] over machines (Spearman) of tokens a dollar with what a dollar buys."""
+    from scipy.stats import rankdata
+
+    ranks = {name: rankdata([each[name] for each in metrics], axis=0) for name in RANKED}
+    centred = {name: rank - rank.mean(axis=0) for name, rank in ranks.items()}
+    widths = {name: np.sqrt((rank**2).sum(axis=0)) for name, rank in centred.items()}
+    # dearer bandwidth is less of it for a dollar
+    return {
+        key: -(centred[METRIC] * centred[name]).sum(axis=0) / (widths[METRIC] * widths[name])
+        for key, name in (("rank_bandwidth", PER_BANDWIDTH), ("rank_flops", PER_FLOPS))
     }

@@ -11,9 +11,15 @@ from rich.text import Text
 from dse.model.uncertainty import Input
 from dse.report.figures import digits, metric_number, percent
 from dse.report.terminal import Column, fitting, heading, note
-from dse.report.uncertainty import PERCENTILES
 from dse.search.problem import StudyProblem
-from dse.search.robust import Robustness, robustness, separation, threshold
+from dse.search.robust import (
+    PERCENTILES,
+    Robustness,
+    percentiles,
+    robustness,
+    separation,
+    threshold,
+)
 from dse.spec.fields import KINDS, Leaf
 from dse.spec.metrics import METRICS
 from dse.spec.space import leaf_at
@@ -79,21 +85,15 @@ def add_robustness(
 def _over(found: Robustness, reference: int) -> Document:
     """What the front's first design has over a reference: ratios' bands; `all`: share it beats."""
     ratios, better = found.over(0, reference)
-    bands = {
-        name: np.percentile(values, [*PERCENTILES.values()]) for name, values in ratios.items()
-    }
-    return {
-        "all": float(np.mean(better)),
-        **{n: dict(zip(PERCENTILES, map(float, band), strict=True)) for n, band in bands.items()},
-    }
+    bands = {name: percentiles(values) for name, values in ratios.items()}
+    return {"all": float(np.mean(better)), **bands}
 
 
 def _of_design(found: Robustness, place: int) -> Document:
     bands = {}
     for name, values in found.metrics.items():
-        ends = np.percentile(values[place], [*PERCENTILES.values()])
-        written = [METRICS[name].written(float(end)) for end in ends]
-        bands[name] = dict(zip(PERCENTILES, written, strict=True))
+        ends = percentiles(values[place])
+        bands[name] = {key: METRICS[name].written(end) for key, end in ends.items()}
     return {
         "front_share": float(np.mean(found.on_front[place])),
         "feasible_share": float(np.mean(found.feasible[place])),

@@ -11,11 +11,11 @@ from dse.model.uncertainty import PER_INPUT, Samples, shares
 from dse.report.figures import digits, metric_number, metric_unit, percent
 from dse.report.terminal import GAP, Column, fitting, heading, note, table, width
 from dse.search.protocol import OPERATING
+from dse.search.robust import PERCENTILES, percentiles
 from dse.spec.metrics import METRICS
 
 Document = dict[str, Any]
 
-PERCENTILES = {"p5": 5.0, "p50": 50.0, "p95": 95.0}
 TOP = 10
 """Inputs that a table lists."""
 
@@ -47,8 +47,7 @@ def feasible(samples: Samples) -> np.ndarray:
 
 
 def _band(metric: Any, values: np.ndarray) -> dict[str, float]:
-    ends = np.percentile(np.asarray(values, np.float64), list(PERCENTILES.values()))
-    return {key: metric.written(float(end)) for key, end in zip(PERCENTILES, ends, strict=True)}
+    return {key: metric.written(end) for key, end in percentiles(values).items()}
 
 
 def best_shares(found: list[Samples], objective: str) -> list[float]:
@@ -66,8 +65,7 @@ def best_shares(found: list[Samples], objective: str) -> list[float]:
 def relative_bands(found: list[Samples], objective: str) -> list[dict[str, float]]:
     """Bands of each system's objective over the first system's, sample by sample."""
     first = np.asarray(found[0].metrics[objective], np.float64)
-    each = [np.percentile(s.metrics[objective] / first, [*PERCENTILES.values()]) for s in found]
-    return [dict(zip(PERCENTILES, map(float, ends), strict=True)) for ends in each]
+    return [percentiles(s.metrics[objective] / first) for s in found]
 
 
 def uncertainty_view(document: Document) -> list[Any]:

@@ -14,10 +14,11 @@ import attrs
 import numpy as np
 
 from dse.model.evaluator import Evaluation, Question, evaluate
-from dse.model.pytree import lower, stack
+from dse.model.pytree import lower, replace, stack
 from dse.model.sensitivity import AT, Point, slopes
-from dse.model.uncertainty import sample
+from dse.model.uncertainty import draw, operated, sample
 from dse.search.protocol import OPERATING
+from dse.search.robust import percentiles
 from dse.spec.space import fixed
 from dse.spec.system import System
 
@@ -25,6 +26,9 @@ METRIC = "tokens_per_usd"
 
 RATE = "chip.memory.stack.rate"
 """The leaf that all memory bandwidth is in proportion to."""
+
+STEP = 0.01
+"""How much more bandwidth is looked at in samples: what rounding adds to a slope is small."""
 
 
 class Offer(NamedTuple):
@@ -82,24 +86,39 @@ def _over(one: _Attained, other: _Attained) -> dict[str, Any] | None:
     if not works.any():
         return None
     more = one.samples[works] / other.samples[works] - 1.0
-    low, middle, high = np.percentile(more, [5.0, 50.0, 95.0])
     return {
         "value": one.value / other.value - 1.0,
-        "p5": float(low),
-        "p50": float(middle),
-        "p95": float(high),
+        **percentiles(more),
         "least": {f"{share:g}": float(np.mean(more >= share)) for share in (0.0, 0.3, 0.4)},
     }
 
 
-def bandwidth_elasticity(system: System, question: Question) -> float | None:
+def bandwidth_elasticity(
+    system: System, question: Question, *, number: int = 0, seed: int = 0
+) -> dict[str, float] | None:
     """d ln (tokens a dollar) / d ln (memory bandwidth) at the best operating point.
 
-    None for a system that cannot do the work.
+    `value` at the specs' own numbers; with `number` samples of what is uncertain, percentiles of
+    what STEP more bandwidth gives in each. None for a system that cannot do the work.
     """
     found = _evaluated(system, question)
     if not found.feasible[0]:
         return None
     point = Point(fixed(system), question)
     made = slopes([(point, point.numbers[RATE], AT)], np.asarray(found.rows[:1]))
-    return float(made.elasticity(METRIC)[0])
+    told = {"value": float(made.elasticity(METRIC)[0])}
+    if not number:
+        return told
+    drawn = draw(system, question, number=number, seed=seed)
+    ends = []
+    for factor in (1.0, 1.0 + STEP):
+        moved = attrs.evolve(drawn, systems=_faster(drawn.systems, factor))
+        ends.append(operated(moved, question.workload.phase, found.rows[0]).metrics[METRIC])
+    return told | percentiles(np.log(ends[1] / ends[0]) / np.log1p(STEP))
+
+
+def _faster(systems: System, factor: float) -> System:
+    """Samples of a system whose memory is so much faster."""
+    chip = systems.chip
+    stack = replace(chip.memory.stack, rate=factor * np.asarray(chip.memory.stack.rate))
+    return replace(systems, chip=replace(chip, memory=replace(chip.memory, stack=stack)))

@@ -24,6 +24,9 @@ from dse.spec.system import System
 BLOCK = 64
 """Samples whose designs are compared at once."""
 
+PERCENTILES = {"p5": 5.0, "p50": 50.0, "p95": 95.0}
+"""What is told of samples: the middle, and between which figures nine of ten lie."""
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class Robustness:
@@ -86,30 +89,20 @@ def robustness(
 
     `on_progress` is told how many of them are done.
     """
-    named = {each.name: each for each in problem.references}
-    systems = [problem.uncertain(problem.levels_of(point["design"])) for point in points]
-    systems += [named[reference["name"]] for reference in references]
-    found: list[Any] = []
+    found: list[Sampled] = []
     inputs: dict[Any, Input] = {}
-    for place, (system, point) in enumerate(zip(systems, (*points, *references), strict=True)):
-        paid = problem.paying_for(system.name)
-        made = _sampled(
-            paid,
-            _limited(system, point["metrics"]),
-            point,
-            number=number,
-            seed=seed,
-            uncertain=uncertain,
-        )
-        inputs |= {(i.kind, i.name, i.path): i for i in made.inputs}
-        found.append((made.metrics, made.margins))
+    for place, point in enumerate((*points, *references)):
+        one = sampled(problem, point, number=number, seed=seed, uncertain=uncertain)
+        inputs |= {(i.kind, i.name, i.path): i for i in one.inputs}
+        found.append(one)
         if on_progress is not None:
             on_progress(place + 1)
-    metrics = {n: np.stack([each[n] for each, _ in found]) for n in problem.objectives}
+    metrics = {n: np.stack([each.metrics[n] for each in found]) for n in problem.objectives}
     table = np.stack([metrics[name] for name in problem.objectives], axis=2)
-    margins = [np.min([*each.values()], axis=0) for _, each in found]
+    margins = [np.min([*each.margins.values()], axis=0) for each in found]
     broken = [
-        {rule: float(np.mean(values < 0.0)) for rule, values in each.items()} for _, each in found
+        {rule: float(np.mean(values < 0.0)) for rule, values in each.margins.items()}
+        for each in found
     ]
     return Robustness(
         values=to_maximise(table, problem.senses),
@@ -130,7 +123,7 @@ def _limited(system: System, metrics: Mapping[str, float]) -> System:
     return made
 
 
-class _Sampled(NamedTuple):
+class Sampled(NamedTuple):
     """One design on all samples: metrics and margins [n] of the mix, and what was sampled."""
 
     metrics: Mapping[str, np.ndarray]
@@ -138,10 +131,25 @@ class _Sampled(NamedTuple):
     inputs: Sequence[Input]
 
 
+def sampled(
+    problem: StudyProblem, point: Mapping[str, Any], *, number: int, seed: int, uncertain: str
+) -> Sampled:
+    """Samples of a point of a front, or of a reference, under each workload at its mapping.
+
+    Points of all studies share every sample of what they share. A reference is known by its `name`,
+    a point by its `design`; the `mapping` and the design power in `metrics` are read as well.
+    """
+    if "name" in point:
+        system = next(each for each in problem.references if each.name == point["name"])
+    else:
+        system = problem.uncertain(problem.levels_of(point["design"]))
+    paid, built = problem.paying_for(system.name), _limited(system, point["metrics"])
+    return _sampled(paid, built, point, number=number, seed=seed, uncertain=uncertain)
+
+
 def _sampled(
     problem: StudyProblem, system: System, point: Mapping[str, Any], **how: Any
-) -> _Sampled:
-    """Samples of one design under each workload, at the mapping of each."""
+) -> Sampled:
     done: list[Side] = []
     moved: dict[int, np.ndarray] = {}
     inputs: list[Input] = []
@@ -156,7 +164,7 @@ def _sampled(
         done.append(Side(made.metrics, made.margins, made.useful))
         inputs += made.inputs
     mixed = mixture(problem, done, moved)
-    return _Sampled(mixed.metrics, mixed.margins, inputs)
+    return Sampled(mixed.metrics, mixed.margins, inputs)
 
 
 def _in_time(drawn: Drawn, transfer: np.ndarray) -> Drawn:
@@ -166,6 +174,12 @@ def _in_time(drawn: Drawn, transfer: np.ndarray) -> Drawn:
     left = np.maximum(work.ttft - transfer, 1e-3 * work.ttft).astype(np.float32)
     kept = drawn.setting._replace(workload=replace(work, ttft=left))
     return attrs.evolve(drawn, setting=kept)
+
+
+def percentiles(values: np.ndarray) -> dict[str, float]:
+    """PERCENTILES of samples [n]."""
+    ends = np.percentile(np.asarray(values, np.float64), [*PERCENTILES.values()])
+    return dict(zip(PERCENTILES, ends.tolist(), strict=True))
 
 
 def separation(samples: np.ndarray, wins: np.ndarray) -> float:

@@ -7,9 +7,11 @@ that level forced on it, one parameter at a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any
 
+import attrs
 import numpy as np
 
 from dse.search.front import to_maximise
@@ -23,7 +25,10 @@ MOST = 0.75
 """A front of which so large a share holds an end of a range sits on that bound."""
 
 ROUNDS = 4
-"""Parameters that may change beside the one that is held, and come back to the best."""
+"""Parameters that may change beside those that are held, and come back to the best."""
+
+Held = tuple[tuple[int, int], ...]
+"""Parameters and the levels that a design must have of them."""
 
 
 def bounds(data: RunData, parameters: Sequence[Parameter]) -> list[dict[str, Any]]:
@@ -46,16 +51,17 @@ def bounds(data: RunData, parameters: Sequence[Parameter]) -> list[dict[str, Any
 
 
 class _Best:
-    """The best designs known with each level of each parameter, one for each objective."""
+    """The best designs known with each of what is held, one for each objective."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, held: Sequence[Held]) -> None:
         self.problem = problem
         self.space = Space(problem.parameters)
-        self.held = [(i, v) for i, size in enumerate(self.space.sizes) for v in range(size)]
+        self.held = held
+        self.single = [(i, v) for i, size in enumerate(self.space.sizes) for v in range(size)]
         width = len(problem.senses)
-        self.rows = np.zeros((len(self.held), width, len(self.space.sizes)), np.int64)
-        self.merit = np.full((len(self.held), width), -np.inf)
-        self.broken = np.full((len(self.held), width), np.inf)
+        self.rows = np.zeros((len(held), width, len(self.space.sizes)), np.int64)
+        self.merit = np.full((len(held), width), -np.inf)
+        self.broken = np.full((len(held), width), np.inf)
         self.seen: set[bytes] = set()
 
     def take(self, levels: np.ndarray, objectives: np.ndarray, margins: np.ndarray) -> None:
@@ -63,8 +69,8 @@ class _Best:
         self.seen.update(keys(levels))
         values = to_maximise(objectives, self.problem.senses)
         broken = -np.minimum(margins, 0.0).sum(axis=1)
-        for place, (index, level) in enumerate(self.held):
-            own = np.flatnonzero(levels[:, index] == level)
+        for place, held in enumerate(self.held):
+            own = np.flatnonzero(_with(levels, held))
             if not len(own):
                 continue
             for goal in range(values.shape[1]):
@@ -75,21 +81,17 @@ class _Best:
                     self.rows[place, goal] = levels[best]
 
     def forced(self, designs: np.ndarray) -> np.ndarray:
-        """Unseen designs: `designs` [n, p] with each level put into each parameter."""
-        return self._unseen([self._with(designs, *held) for held in self.held])
+        """Unseen designs: `designs` [n, p] with all that is held put into each."""
+        return self._unseen([_forced(designs, held) for held in self.held])
 
     def neighbours(self) -> np.ndarray:
         """Unseen designs that differ from a best one in one parameter that is not held."""
         made = []
-        for place, (index, _) in enumerate(self.held):
+        for place, held in enumerate(self.held):
             known = self.rows[place, np.isfinite(self.broken[place])]
-            made += [self._with(known, *other) for other in self.held if other[0] != index]
+            fixed = {index for index, _ in held}
+            made += [_forced(known, (one,)) for one in self.single if one[0] not in fixed]
         return self._unseen(made)
-
-    def _with(self, designs: np.ndarray, index: int, level: int) -> np.ndarray:
-        made = designs.copy()
-        made[:, index] = level
-        return made
 
     def _unseen(self, designs: Sequence[np.ndarray]) -> np.ndarray:
         rows = np.unique(self.space.canonical(np.concatenate(designs)), axis=0)
@@ -97,13 +99,48 @@ class _Best:
         return rows[new]
 
 
-def best_by_level(problem: Problem, data: RunData, most: int) -> dict[str, list[dict[str, Any]]]:
-    """Of each parameter and level, the best value of each objective that a feasible design with it
-    has, as files hold it, None where none was found; and `logged`, designs of the run with it.
+def _with(levels: np.ndarray, held: Held) -> np.ndarray:
+    """[n] which of the designs [n, p] have what is held."""
+    return np.all([levels[:, index] == level for index, level in held], axis=0)
 
-    At most some `most` designs are evaluated beside the run's own.
+
+def _forced(designs: np.ndarray, held: Held) -> np.ndarray:
+    made = designs.copy()
+    for index, level in held:
+        made[:, index] = level
+    return made
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Worth:
+    """What levels are worth.
+
+    Each of `groups` are the paths of parameters that are held together; `rows` of it has for each
+    combination of their `levels`, as people see them, the `best` value of each objective that a
+    feasible design with it has, as files hold it (None where none was found), and `logged`,
+    designs of the run with it. `designs` has of each row the design [p] that is best in the first
+    objective, None where none is feasible.
     """
-    known = _Best(problem)
+
+    groups: Sequence[tuple[str, ...]]
+    rows: Sequence[Sequence[dict[str, Any]]]
+    designs: Sequence[Sequence[np.ndarray | None]]
+
+
+def best_by_level(
+    problem: Problem, data: RunData, most: int, crossed: Sequence[tuple[str, ...]] = ()
+) -> Worth:
+    """The best designs with each level of each parameter, and with those of `crossed` together.
+
+    Groups are the parameters in their order, then `crossed`, paths of the space. At most some
+    `most` designs are evaluated beside the run's own.
+    """
+    paths = [parameter.path for parameter in problem.parameters]
+    groups = [*((path,) for path in paths), *crossed]
+    indices = [tuple(paths.index(path) for path in group) for group in groups]
+    sizes = [len(parameter.levels) for parameter in problem.parameters]
+    held = [[*_combinations(group, sizes)] for group in indices]
+    known = _Best(problem, [one for group in held for one in group])
     known.take(data.levels, data.objectives, data.margins)
     front = data.levels[data.front]
     front = front[np.argsort(-data.values[data.front, 0], kind="stable")]
@@ -117,20 +154,35 @@ def best_by_level(problem: Problem, data: RunData, most: int) -> dict[str, list[
         known.take(designs, found.objectives, found.margins)
         most -= len(designs)
         designs = known.neighbours()
-    made: dict[str, list[dict[str, Any]]] = {p.path: [] for p in problem.parameters}
-    for place, (index, level) in enumerate(known.held):
-        told = data.problem["parameters"][index]
-        best = {
+    rows, best, place = [], [], 0
+    for group in held:
+        places = range(place, place + len(group))
+        rows.append([_told(known, data, one) for one in places])
+        best.append([known.rows[one, 0] if known.broken[one, 0] == 0.0 else None for one in places])
+        place += len(group)
+    return Worth(groups=groups, rows=rows, designs=best)
+
+
+def _combinations(group: Sequence[int], sizes: Sequence[int]) -> Iterator[Held]:
+    for levels in product(*(range(sizes[index]) for index in group)):
+        yield tuple(zip(group, levels, strict=True))
+
+
+def _told(known: _Best, data: RunData, place: int) -> dict[str, Any]:
+    """What is said of a combination of levels."""
+    problem, held = known.problem, known.held[place]
+    values = zip(
+        problem.objectives,
+        problem.senses,
+        known.merit[place].tolist(),
+        known.broken[place].tolist(),
+        strict=True,
+    )
+    return {
+        "levels": [data.problem["parameters"][index]["levels"][level] for index, level in held],
+        "logged": int(np.sum(_with(data.levels, held))),
+        "best": {
             name: METRICS[name].written(-merit if sense == "min" else merit) if not broken else None
-            for name, sense, merit, broken in zip(
-                problem.objectives,
-                problem.senses,
-                known.merit[place].tolist(),
-                known.broken[place].tolist(),
-                strict=True,
-            )
-        }
-        logged = int(np.sum(data.levels[:, index] == level))
-        row = {"level": told["levels"][level], "logged": logged, "best": best}
-        made[told["path"]].append(row)
-    return made
+            for name, sense, merit, broken in values
+        },
+    }

@@ -36,7 +36,9 @@ def parted(name: str) -> tuple[str, str]:
     A name with nothing before or after the mark is no variation's, and no study has it.
     """
     study, _, variation = name.rpartition(MARK)
-    return (study, variation) if study and variation and not FilePath(name).is_file() else (name, "")
+    return (
+        (study, variation) if study and variation and not FilePath(name).is_file() else (name, "")
+    )
 
 
 def variations(document: Document) -> dict[str, str]:
