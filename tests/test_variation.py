@@ -9,9 +9,11 @@ from spec_files import Folder, filled
 
 from dse.errors import Finding, InputError, SpecError
 from dse.search.problem import StudyProblem
+from dse.spec.catalog import Catalog
 from dse.spec.load import load
 from dse.spec.study import Study, load_study
 from dse.spec.system import System
+from dse.spec.variation import parted
 
 QUESTION = """\
 kind = "study"
@@ -160,6 +162,14 @@ def test_faults_of_variations_have_a_place(folder: Folder, fault: str) -> None:
     finding = next(each for each in raised.value.findings if said in str(each))
     assert finding.path.endswith(path)
     assert (Path(finding.file).name, finding.line) == ("question.toml", line)
+
+
+@pytest.mark.parametrize("name", ["trainium4-decode@", "@fp4", "@"])
+def test_nothing_beside_the_mark_is_no_variation(name: str) -> None:
+    """A name that lacks its study or its variation is refused, and no study is run in its place."""
+    assert parted(name) == (name, "")
+    with pytest.raises(InputError, match=f"no study is named '{name}'"):
+        load_study(name, Catalog.default())
 
 
 def test_a_variation_that_is_not_there_names_the_nearest(folder: Folder) -> None:

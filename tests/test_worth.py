@@ -58,31 +58,55 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> RunData:
     return load(folder)
 
 
-def brute(index: int, level: int) -> np.ndarray:
-    """The least of both objectives over all feasible designs with a level."""
+def brute(*held: tuple[int, int]) -> np.ndarray:
+    """The least of both objectives over all feasible designs with levels of parameters."""
     levels = Space(PROBLEM.parameters).block(0, Space(PROBLEM.parameters).size())
     found = PROBLEM.evaluate(levels)
-    chosen = found.feasible & (levels[:, index] == level)
+    chosen = found.feasible & np.all([levels[:, i] == level for i, level in held], axis=0)
     return np.asarray(found.objectives[chosen].min(axis=0)) if chosen.any() else np.full(2, np.nan)
 
 
 def test_the_best_design_with_each_level_is_found(short: RunData) -> None:
     """After a poor search it is that of the whole space; None where no such design is feasible."""
     made = best_by_level(PROBLEM, short, 100_000)
+    assert made.groups == [(parameter.path,) for parameter in PROBLEM.parameters]
     for index, parameter in enumerate(PROBLEM.parameters):
-        rows = made[parameter.path]
-        assert [row["level"] for row in rows] == [str(level) for level in parameter.levels]
-        for level, row in enumerate(rows):
+        rows = made.rows[index]
+        assert [row["levels"] for row in rows] == [[str(level)] for level in parameter.levels]
+        for level, (row, design) in enumerate(zip(rows, made.designs[index], strict=True)):
             values = [np.nan if v is None else v for v in row["best"].values()]
-            assert values == pytest.approx(brute(index, level), nan_ok=True)
-    assert [row["best"]["tpot_s"] for row in made["x0"][-2:]] == [None, None]
+            assert values == pytest.approx(brute((index, level)), nan_ok=True)
+            assert (design is None) == (row["best"]["tpot_s"] is None)
+            if design is not None:
+                assert design[index] == level
+                found = PROBLEM.evaluate(design[None])
+                assert found.feasible[0]
+                assert found.objectives[0, 0] == pytest.approx(row["best"]["tpot_s"])
+    assert [row["best"]["tpot_s"] for row in made.rows[0][-2:]] == [None, None]
+
+
+def test_the_best_design_with_two_levels_at_once(short: RunData) -> None:
+    """Of parameters that are crossed, with every combination, in the order of their levels."""
+    crossed = ("n0", "x0")
+    made = best_by_level(PROBLEM, short, 100_000, [crossed])
+    paths = [parameter.path for parameter in PROBLEM.parameters]
+    name, number = (paths.index(path) for path in crossed)
+    assert made.groups[-1] == crossed
+    rows = iter(made.rows[-1])
+    for one, word in enumerate(PROBLEM.parameters[name].levels):
+        for other, value in enumerate(PROBLEM.parameters[number].levels):
+            row = next(rows)
+            assert row["levels"] == [str(word), str(value)]
+            values = [np.nan if v is None else v for v in row["best"].values()]
+            assert values == pytest.approx(brute((name, one), (number, other)), nan_ok=True)
+    assert next(rows, None) is None
 
 
 def test_without_evaluations_it_is_what_the_run_has(short: RunData) -> None:
     """Zero more designs: the best of the log; levels that it lacks have none."""
-    made = best_by_level(PROBLEM, short, 0)
-    assert sum(row["logged"] for row in made["x1"]) == len(short.levels)
-    for row, level in zip(made["x1"], range(16), strict=True):
+    rows = best_by_level(PROBLEM, short, 0).rows[1]
+    assert sum(row["logged"] for row in rows) == len(short.levels)
+    for row, level in zip(rows, range(16), strict=True):
         own = short.feasible & (short.levels[:, 1] == level)
         best = short.objectives[own].min(axis=0) if own.any() else [None, None]
         assert [*row["best"].values()] == [*best]

@@ -19,7 +19,7 @@ from dse.model.sensitivity import AT, Point, slopes
 from dse.model.uncertainty import draw, operated, sample
 from dse.search.protocol import OPERATING
 from dse.search.robust import percentiles
-from dse.spec.space import fixed
+from dse.spec.space import bind, fixed
 from dse.spec.system import System
 
 METRIC = "tokens_per_usd"
@@ -109,7 +109,9 @@ def bandwidth_elasticity(
     told = {"value": float(made.elasticity(METRIC)[0])}
     if not number:
         return told
-    drawn = draw(system, question, number=number, seed=seed)
+    # bound as it is: what is published of its power holds for no other bandwidth
+    free = bind(system, {RATE: point.system.chip.memory.stack.rate})
+    drawn = draw(free, question, number=number, seed=seed)
     ends = []
     for factor in (1.0, 1.0 + STEP):
         moved = attrs.evolve(drawn, systems=_faster(drawn.systems, factor))

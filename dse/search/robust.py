@@ -141,10 +141,11 @@ def sampled(
     """
     if "name" in point:
         system = next(each for each in problem.references if each.name == point["name"])
+        problem = problem.paying_for(system.name)
     else:
         system = problem.uncertain(problem.levels_of(point["design"]))
-    paid, built = problem.paying_for(system.name), _limited(system, point["metrics"])
-    return _sampled(paid, built, point, number=number, seed=seed, uncertain=uncertain)
+    built = _limited(system, point["metrics"])
+    return _sampled(problem, built, point, number=number, seed=seed, uncertain=uncertain)
 
 
 def _sampled(

@@ -128,7 +128,7 @@ class Standing:
             feasible_share=self.counts.feasible / decided,
             front_size=len(self.archive),
             hypervolume=self.hypervolume,
-            seconds_left=_seconds(self.missing, rate),
+            seconds_left=_seconds(max(self.missing, 0), rate),
             pruned=self.counts.ruled_out,
         )
 
