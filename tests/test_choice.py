@@ -35,7 +35,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
 @pytest.fixture(scope="module")
 def told(searched: Searched) -> tuple[Worth, list[list[Any]]]:
     worth = best_by_level(*searched, 200)
-    return worth, Choice(200, 1).levels(searched[0], worth)
+    return worth, Choice(200, 1).levels(searched, worth)
 
 
 def test_each_sample_has_one_best_level(told: tuple[Worth, list[list[Any]]]) -> None:
@@ -74,7 +74,7 @@ def test_shares_count_samples(told: tuple[Worth, list[list[Any]]], searched: Sea
         assert design is not None
         metrics = {name: float(each[place]) for name, each in found.metrics.items()}
         point = {"design": design_of(problem, design), "mapping": found.mapping[place]}
-        values.append(choice.metrics(problem, {**point, "metrics": metrics})[GOAL])
+        values.append(choice.metrics(searched, {**point, "metrics": metrics})[GOAL])
     best = np.argmax(values, axis=0)
     shares = [row["best_share"] for row in sure[0]]
     assert shares == [float(np.mean(best == place)) for place in range(len(designs))]
@@ -85,11 +85,11 @@ def test_what_points_share_is_the_same_in_both(searched: Searched) -> None:
     sample, and as much for a joule."""
     problem, data = searched
     point = front_document(data)["points"][0]
-    there = StudyProblem(attrs.evolve(problem.study, price_basis="merchant"))
+    there = StudyProblem(attrs.evolve(problem.study, price_basis="merchant")), data
     choice = Choice(200, 1)
-    same = choice.over(GOAL, (problem, point), (problem, point))
+    same = choice.over(GOAL, (searched, point), (searched, point))
     assert same == {"p5": 1.0, "p50": 1.0, "p95": 1.0}
-    dear = choice.over(GOAL, (there, point), (problem, point))
+    dear = choice.over(GOAL, (there, point), (searched, point))
     assert 0.0 < dear["p5"] < dear["p95"] < 1.0
-    joules = choice.over("tokens_per_joule", (there, point), (problem, point))
+    joules = choice.over("tokens_per_joule", (there, point), (searched, point))
     assert list(joules.values()) == pytest.approx([1.0] * 3, rel=1e-5)

@@ -90,7 +90,7 @@ def test_the_command_adds_shares_and_bands(run: Path) -> None:
     assert made[0].stdout == made[1].stdout
     document: dict[str, Any] = json.loads(made[0].stdout)
     assert document["robust"]["samples"] == 300
-    assert document["robust"]["mapping"] == "held"
+    assert document["robust"]["mapping"] == "best known"
     for row in (*document["points"], *document["references"]):
         told = row["robust"]
         assert told["front_share"] <= told["feasible_share"] <= 1.0

@@ -28,7 +28,7 @@ class Sampling:
 def robust_options(command: Command) -> Command:
     """Adds --robust and what goes with it; the command is called with `robust`."""
 
-    @click.option("--robust", is_flag=True, help="Sample what is uncertain; mappings stay.")
+    @click.option("--robust", is_flag=True, help="Sample what is uncertain.")
     @click.option(
         "--samples",
         type=click.IntRange(1, 100_000),

@@ -114,10 +114,10 @@ def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
     made["sensitivity"] = _sensitivity(problem, points)
     made["robust"] = shown.get("robust")
     own = {goal: _best(points, goal, data) for goal in goals}
-    made["announced"] = _announced(problem, data, own, choice)
+    made["announced"] = _announced((problem, data), own, choice)
     made["variations"] = {
         name: variation_document(problem.study.variations[name], points, goals, *each)
-        | _varied(problem, own, each, choice)
+        | _varied((problem, data), own, each, choice)
         for name, each in found.variations.items()
     }
     return made
@@ -128,49 +128,54 @@ def _levels(problem: StudyProblem, data: RunData, choice: Choice) -> Document:
     paths = {parameter.path for parameter in problem.parameters}
     crossed = [group for group in CROSSED if paths.issuperset(group)]
     worth = best_by_level(problem, data, EFFORT * data.settings["budget"], crossed)
-    told = choice.levels(problem, worth)
+    told = choice.levels((problem, data), worth)
     rows = [
         [row | (sure or {}) for row, sure in zip(*group, strict=True)]
         for group in zip(worth.rows, told, strict=True)
     ]
     groups = [*zip(worth.groups, rows, strict=True)]
+    alone = {group[0]: table for group, table in groups if len(group) == 1}
     return {
-        "levels": {group[0]: table for group, table in groups if len(group) == 1},
+        "levels": {
+            path: [{"level": row.pop("levels")[0], **row} for row in table]
+            for path, table in alone.items()
+        },
         "crossed": [{"paths": group, "rows": table} for group, table in groups if len(group) > 1],
     }
 
 
 def _announced(
-    problem: StudyProblem, data: RunData, best: Mapping[str, Document | None], choice: Choice
+    searched: Searched, best: Mapping[str, Document | None], choice: Choice
 ) -> Document | None:
     """By objective, percentiles of what the system that a study varies has over the best design.
 
     None where it is no reference.
     """
+    problem, data = searched
     rows = data.problem["references"]
     own = next((row for row in rows if row["name"] == problem.study.system.name), None)
     if own is None:
         return None
     pairs = best.items()
-    return {g: choice.over(g, (problem, own), (problem, point)) for g, point in pairs if point}
+    return {g: choice.over(g, (searched, own), (searched, point)) for g, point in pairs if point}
 
 
 def _varied(
-    problem: StudyProblem, own: Mapping[str, Document | None], found: Searched, choice: Choice
+    searched: Searched, own: Mapping[str, Document | None], found: Searched, choice: Choice
 ) -> Document:
     """By objective, percentiles of what the best design of a variation has `over` the study's; and
     `announced`, what the system that is varied has over that best."""
-    there, data = found
+    _, data = found
     points = front_document(data)["points"]
     best = {goal: _best(points, goal, data) for goal in own}
     pairs = {goal: (best[goal], own[goal]) for goal in own}
     return {
         "over": {
-            goal: choice.over(goal, (there, new), (problem, old))
+            goal: choice.over(goal, (found, new), (searched, old))
             for goal, (new, old) in pairs.items()
             if new and old
         },
-        "announced": _announced(there, data, best, choice),
+        "announced": _announced(found, best, choice),
     }
 
 

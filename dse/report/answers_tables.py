@@ -57,7 +57,52 @@ def levels_text(results: Document, *paths: str) -> Sequence[Any]:
         columns.append(Column(title, [metric_number(goal, v) for v in values], right=True))
         shares = ["-" if v is None else percent(v / tops[goal]) for v in values]
         columns.append(Column("of the\nbest", shares, right=True))
+        if goal == goals[0]:
+            columns.append(Column("in\nsamples", [_within(row) for _, row in rows], right=True))
+            best = [percent(row["best_share"]) if "over" in row else "-" for _, row in rows]
+            columns.append(Column("best\nin", best, right=True))
     return fitting(columns, keys=2)
+
+
+def _within(row: Document) -> str:
+    """What a level has, in ninety of 100 samples, of what is best at the specs' own numbers."""
+    return _span(row["over"]) if "over" in row else "-"
+
+
+def _span(band: Document) -> str:
+    """Ends of a band of ratios, per cent."""
+    return f"{100.0 * band['p5']:.0f}-{100.0 * band['p95']:.0f} %"
+
+
+@text_of
+def crossed_text(results: Document, *paths: str) -> Sequence[Any]:
+    """The best design with each level of one parameter, over those of another: per cent of the best
+    of all in the first objective, and ninety of a hundred samples."""
+    goal = next(iter(results["objectives"]))
+    rows = crossed(results, *paths)
+    top = _top(results, goal, [("", row) for row in rows])
+    one, other = ([*dict.fromkeys(row["levels"][place] for row in rows)] for place in (0, 1))
+    cells = {tuple(row["levels"]): _crossed_cell(row, goal, top) for row in rows}
+    names = short_names([parameter["path"] for parameter in results["parameters"]])
+    columns = [Column(f"{names[paths[1]]}, % of the best", other)]
+    columns += [Column(level, [cells[level, each] for each in other], right=True) for level in one]
+    return fitting(columns)
+
+
+def _crossed_cell(row: Document, goal: str, top: float) -> str:
+    if row["best"][goal] is None:
+        return "-"
+    ends = (f"{100.0 * row['over'][key]:.0f}" for key in ("p5", "p95"))
+    return f"{100.0 * row['best'][goal] / top:.1f} [{', '.join(ends)}]"
+
+
+def crossed(results: Document, *paths: str) -> Sequence[Document]:
+    """The rows of parameters that are told of together."""
+    found = [group["rows"] for group in results["crossed"] if group["paths"] == [*paths]]
+    if not found:
+        raise LookupError(f"{' and '.join(paths)} are not told of together")
+    rows: Sequence[Document] = found[0]
+    return rows
 
 
 def _top(results: Document, goal: str, rows: Sequence[tuple[str, Document]]) -> float:
@@ -81,6 +126,10 @@ def compare_text(results: Document) -> Sequence[Any]:
             told = [row["figures"][name][basis] for row in rows]
             cells = [_cell(one, "tokens_per_usd", MILLION) for one in told]
             usd.append(Column(f"{basis}\n{name}", cells, right=True))
+    for basis in bases:
+        best = [(row["best"][basis], row["figures"]) for row in rows]
+        cells = [_best_cell(name, figures, basis) for name, figures in best]
+        usd.append(Column(f"{basis}\nat best", cells, right=True))
     joule = [Column("tokens per joule", [row["name"] for row in rows])]
     for name in compared["precisions"]:
         told = [row["figures"][name][bases[0]] for row in rows]
@@ -91,6 +140,13 @@ def compare_text(results: Document) -> Sequence[Any]:
 
 def _cell(told: Document, name: str, unit: float) -> str:
     return digits(told[name] / unit) if told["operates"] else "-"
+
+
+def _best_cell(name: str | None, figures: Document, basis: str) -> str:
+    """The precision with most tokens per dollar that a system operates in, and how many."""
+    if name is None:
+        return "-"
+    return f"{_cell(figures[name][basis], 'tokens_per_usd', MILLION)} {name}"
 
 
 @text_of
@@ -127,9 +183,12 @@ def variations_text(results: Document) -> Sequence[Any]:
         best = [_metric(each["best"].get(goal), goal) for each in varied.values()]
         base = [_metric(each["base"].get(goal), goal) for each in varied.values()]
         today = _best_today(results, goal)
+        bands = [each["over"].get(goal) for each in varied.values()]
+        spans = [_span(band) if band else "-" for band in bands]
         columns += [
             Column(f"{title}\nbest", [metric_number(goal, value) for value in best], right=True),
             Column("of\nbase", [_share(value, today) for value in best], right=True),
+            Column("in\nsamples", spans, right=True),
             Column("same\ndesign", [_share(value, today) for value in base], right=True),
         ]
     goal = goals[0]
@@ -224,14 +283,21 @@ def bandwidth_text(questions: Document) -> Sequence[Any]:
     for row in rows:
         cells = [row["elasticity"].get(name) for name in machines]
         title = f"{row['model']}\n{row['workload']}"
-        columns.append(Column(title, ["-" if c is None else f"{c:.2f}" for c in cells], right=True))
+        columns.append(Column(title, ["-" if c is None else _about(c) for c in cells], right=True))
     ranks = [Column("rank correlation with", [f"{r['model']}, {r['workload']}" for r in rows])]
     for key, title in (
         ("rank_bandwidth", "TB/s\na dollar"),
         ("rank_flops", "BF16 FLOP/s\na dollar"),
     ):
-        ranks.append(Column(title, [f"{row[key]:.2f}" for row in rows], right=True))
+        ranks.append(Column(title, [_about(row[key]) for row in rows], right=True))
+    leads = [percent(row["bandwidth_leads"]) for row in rows]
+    ranks.append(Column("bandwidth\nleads in", leads, right=True))
     return [*fitting(columns), note(""), *fitting(ranks)]
+
+
+def _about(told: Document) -> str:
+    """A figure at the specs' own numbers, and what 90 of 100 samples span."""
+    return f"{told['value']:.2f} [{told['p5']:.2f}, {told['p95']:.2f}]"
 
 
 OWN = "own-budget"
@@ -240,17 +306,17 @@ OWN = "own-budget"
 
 @text_of
 def standing_text(studied: Sequence[Document]) -> Sequence[Any]:
-    """The announced system against fronts: its share of the best figure, by study and budget."""
-    columns = [Column("the announced one's share", [each["study"] for each in studied])]
+    """The announced system against fronts: per cent of the best figure, by study and budget."""
+    columns = [Column("% [90 of 100 samples]", [each["study"] for each in studied])]
     for goal in studied[0]["objectives"]:
         short = goal.removeprefix("tokens_").replace("_", " ")
-        for title, best in (("of the\nfront's", _of_front), ("of its own\nbudget's", _of_own)):
-            cells = [percent(_announced(each, goal) / best(each, goal)) for each in studied]
+        for title, found in (("of the\nfront's", _on_front), ("of its own\nbudget's", _on_own)):
+            cells = [found(each, goal) for each in studied]
             columns.append(Column(f"{title}\n{short}", cells, right=True))
     return fitting(columns)
 
 
-def _announced(results: Document, goal: str) -> float:
+def announced(results: Document, goal: str) -> float:
     """The figure of the system that a study varies, as it is."""
     own = _reference(results, results["system"])
     if own is None:
@@ -258,9 +324,15 @@ def _announced(results: Document, goal: str) -> float:
     return float(own["metrics"][goal])
 
 
-def _of_front(results: Document, goal: str) -> float:
-    return _best_today(results, goal)
+def _on_front(results: Document, goal: str) -> str:
+    return _standing(results, goal, _best_today(results, goal), results["announced"])
 
 
-def _of_own(results: Document, goal: str) -> float:
-    return float(results["variations"][OWN]["best"][goal]["metrics"][goal])
+def _on_own(results: Document, goal: str) -> str:
+    own = results["variations"][OWN]
+    return _standing(results, goal, own["best"][goal]["metrics"][goal], own["announced"])
+
+
+def _standing(results: Document, goal: str, best: float, bands: Document) -> str:
+    ends = ", ".join(f"{100.0 * bands[goal][key]:.0f}" for key in ("p5", "p95"))
+    return f"{100.0 * announced(results, goal) / best:.1f} [{ends}]"

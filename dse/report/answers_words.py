@@ -4,6 +4,7 @@ that hold, and which row of a results file is meant.
 
 from __future__ import annotations
 
+import itertools
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -149,8 +150,48 @@ def spread(results: Document, path: str, of: Document | None = None) -> str:
     listed = [_shown(parameter, value) for value in (of or results)["spread"][path]]
     numeric = all(isinstance(value, (int, float)) for value in parameter["values"])
     if len(listed) < 2 or not numeric:
-        return " and ".join(filter(None, [", ".join(listed[:-1]), listed[-1]]))
-    low, high = listed[0], listed[-1]
+        return _listed(listed)
+    return _ranged(listed[0], listed[-1])
+
+
+SELDOM = 0.05
+"""A level that is best in fewer samples is not named."""
+
+
+def chosen(results: Document, path: str) -> str:
+    """The levels of a parameter that are best in samples: 10 to 14 of numbers, in ninety of a
+    hundred; of names those that are not best SELDOM, with their shares."""
+    parameter, rows = _parameter(results, path), results["levels"][path]
+    found = [(row["level"], row["best_share"]) for row in rows if "over" in row]
+    if not all(isinstance(value, (int, float)) for value in parameter["values"]):
+        often = [(level, share) for level, share in found if share >= SELDOM]
+        often.sort(key=lambda pair: -pair[1])
+        return _listed([f"{level} ({percent(share)})" for level, share in often])
+    sums = list(itertools.accumulate(share for _, share in found))
+    ends = [
+        next(level for (level, _), sum_ in zip(found, sums, strict=True) if sum_ >= part)
+        for part in (SELDOM, 1.0 - SELDOM)
+    ]
+    return _ranged(*ends) if ends[0] != ends[1] else ends[0]
+
+
+def within(band: Document, number: int = 2) -> str:
+    """Between which ratios nine of ten samples lie."""
+    return f"{digits(band['p5'], number)} to {digits(band['p95'], number)}"
+
+
+def crossed(results: Document, *held: tuple[str, str]) -> Document:
+    """What levels of parameters that are told of together are worth: pairs of path and level."""
+    rows = tables.crossed(results, *(path for path, _ in held))
+    return next(row for row in rows if row["levels"] == [level for _, level in held])
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _ranged(low: str, high: str) -> str:
+    """From one value to another, with their unit once where it is the same."""
     number, _, unit = low.partition(" ")
     return f"{number if unit and high.endswith(f' {unit}') else low} to {high}"
 
@@ -229,6 +270,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "level": level,
     "shown": shown,
     "change": change_text,
+    "chosen": chosen,
+    "within": within,
+    "crossed": crossed,
+    "announced": tables.announced,
+    "crossed_text": tables.crossed_text,
     "spread": spread,
     "front_text": tables.front_text,
     "levels_text": tables.levels_text,

@@ -12,9 +12,16 @@ import numpy as np
 
 from dse.model.evaluator import Question, evaluate
 from dse.model.pytree import lower, stack
-from dse.model.uncertainty import sample
+from dse.model.uncertainty import draw
 from dse.report.asked import question_named
-from dse.search.advantage import METRIC, Offer, advantages, bandwidth_elasticity
+from dse.search.advantage import (
+    METRIC,
+    Offer,
+    advantages,
+    bandwidth_elasticity,
+    best_mappings,
+)
+from dse.search.remapping import remapped
 from dse.search.robust import percentiles
 from dse.spec.catalog import Catalog
 from dse.spec.load import load
@@ -102,14 +109,17 @@ def _bandwidth(
     found = [evaluate(stack([lower(machine)]), question) for machine in machines]
     pairs = [(m, f) for m, f in zip(machines, found, strict=True) if f.feasible[0]]
     own = [{n: np.asarray(f.result.metrics[n])[:1] for n in RANKED} for _, f in pairs]
+    mappings = best_mappings(machines, question)
     drawn = [
-        sample(machine, question, f.rows[0], number=number, seed=seed).metrics
-        for machine, f in pairs
+        remapped(draw(m, question, number=number, seed=seed), question, [f.rows[0], *mappings])
+        for m, f in pairs
     ]
-    nominal, sampled = _ranks(own), _ranks(drawn)
+    nominal, sampled = _ranks(own), _ranks([each.metrics for each in drawn])
     return {
         "elasticity": {
-            machine.name: bandwidth_elasticity(machine, question, number=number, seed=seed)
+            machine.name: bandwidth_elasticity(
+                machine, question, mappings, number=number, seed=seed
+            )
             for machine, _ in pairs
         },
         **{

@@ -72,7 +72,7 @@ def add_robustness(
         "seed": seed,
         "uncertain": uncertain,
         "inputs": len(found.inputs),
-        "mapping": "held",
+        "mapping": "best known",
         **_winner(found, rows),
         "over": {
             each["name"]: _over(found, len(points) + place) for place, each in enumerate(references)
@@ -157,7 +157,7 @@ def robust_view(problem: Mapping[str, Any], document: Document) -> list[Any]:
             columns.append(Column(title, cells, right=True))
     return [
         heading(f"Under {told['samples']:,} samples of {told['inputs']} uncertain constants"),
-        note(f"seed {told['seed']}; mappings stay as found, batches follow the limits"),
+        note(f"seed {told['seed']}; mappings are the best known, batches follow the limits"),
         *fitting(columns),
         *_flips(names[0], told),
     ]

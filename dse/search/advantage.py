@@ -16,8 +16,9 @@ import numpy as np
 from dse.model.evaluator import Evaluation, Question, evaluate
 from dse.model.pytree import lower, replace, stack
 from dse.model.sensitivity import AT, Point, slopes
-from dse.model.uncertainty import draw, operated, sample
+from dse.model.uncertainty import draw
 from dse.search.protocol import OPERATING
+from dse.search.remapping import known, remapped
 from dse.search.robust import percentiles
 from dse.spec.space import bind, fixed
 from dse.spec.system import System
@@ -56,23 +57,35 @@ def advantages(
 
     `value` at the specs' own numbers, `p5`, `p50` and `p95` of `number` samples, and `least` by
     which share of the samples has at least that much more. None where one of them cannot do the
-    work. Both keep their best mappings while samples differ.
+    work. In each sample both take the best of the mappings that are best for any of the systems.
     """
+    mappings = best_mappings(systems, question)
 
     @cache
     def attained(offer: Offer) -> _Attained:
         asked = attrs.evolve(question, price_basis=offer.price_basis)
-        return _attained(systems[offer.place], asked, number=number, seed=seed)
+        return _attained(systems[offer.place], asked, mappings, number=number, seed=seed)
 
     return [_over(attained(one), attained(other)) for one, other in pairs]
 
 
-def _attained(system: System, question: Question, *, number: int, seed: int) -> _Attained:
+def best_mappings(systems: Sequence[System], question: Question) -> np.ndarray:
+    """The mappings [m, 8] that are best for systems which can do the work."""
+    found = [_evaluated(system, question) for system in systems]
+    rows = [each.rows[0] for each in found if each.feasible[0]]
+    return known(np.array(rows)) if rows else np.zeros((0, 0))
+
+
+def _attained(
+    system: System, question: Question, mappings: np.ndarray, *, number: int, seed: int
+) -> _Attained:
     found = _evaluated(system, question)
     value = float(np.asarray(found.result.metrics[METRIC])[0])
     if not found.feasible[0]:
         return _Attained(float("nan"), np.zeros(number), np.zeros(number, bool))
-    drawn = sample(system, question, found.rows[0], number=number, seed=seed)
+    drawn = remapped(
+        draw(system, question, number=number, seed=seed), question, [found.rows[0], *mappings]
+    )
     margins = [drawn.margins[name] for name in OPERATING if name in drawn.margins]
     return _Attained(value, drawn.metrics[METRIC], np.min(margins, axis=0) >= 0.0)
 
@@ -94,12 +107,18 @@ def _over(one: _Attained, other: _Attained) -> dict[str, Any] | None:
 
 
 def bandwidth_elasticity(
-    system: System, question: Question, *, number: int = 0, seed: int = 0
+    system: System,
+    question: Question,
+    mappings: Sequence[np.ndarray] | np.ndarray = (),
+    *,
+    number: int = 0,
+    seed: int = 0,
 ) -> dict[str, float] | None:
     """d ln (tokens a dollar) / d ln (memory bandwidth) at the best operating point.
 
     `value` at the specs' own numbers; with `number` samples of what is uncertain, percentiles of
-    what STEP more bandwidth gives in each. None for a system that cannot do the work.
+    what STEP more bandwidth gives in each, at the best of its own mapping and `mappings` [m, 8].
+    None for a system that cannot do the work.
     """
     found = _evaluated(system, question)
     if not found.feasible[0]:
@@ -115,7 +134,7 @@ def bandwidth_elasticity(
     ends = []
     for factor in (1.0, 1.0 + STEP):
         moved = attrs.evolve(drawn, systems=_faster(drawn.systems, factor))
-        ends.append(operated(moved, question.workload.phase, found.rows[0]).metrics[METRIC])
+        ends.append(remapped(moved, question, [found.rows[0], *mappings]).metrics[METRIC])
     return told | percentiles(np.log(ends[1] / ends[0]) / np.log1p(STEP))
 
 

@@ -1,9 +1,9 @@
 """How sure a choice is: which level is best in how many samples, and by how much it is better.
 
-Designs are those that were found at the specs' own numbers, and are not sought anew for a sample:
-they keep their mappings, their batches follow the limits. All designs share every sample of what
-they share, so that what moves all of them alike decides nothing. Rules are not asked: designs that
-were drawn up to a limit break it in many samples, whichever level they have.
+Designs are those that were found at the specs' own numbers, and are not sought anew for a sample;
+their mappings are the best known in each, their batches follow the limits. All designs share every
+sample of what they share, so that what moves all of them alike decides nothing. Rules are not
+asked: designs that were drawn up to a limit break it in many samples, whichever level they have.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import numpy as np
 
 from dse.search.front import to_maximise
 from dse.search.problem import StudyProblem
-from dse.search.robust import percentiles, sampled
+from dse.search.record import RunData
+from dse.search.robust import mappings_of, percentiles, sampled
 from dse.search.worth import Worth
 
 Point = Mapping[str, Any]
+Searched = tuple[StudyProblem, RunData]
 
 
 class Choice:
@@ -27,28 +29,36 @@ class Choice:
     def __init__(self, number: int, seed: int) -> None:
         self.number, self.seed = number, seed
         self._known: dict[tuple[str, str], Mapping[str, np.ndarray]] = {}
+        self._mappings: dict[str, Mapping[str, np.ndarray]] = {}
 
-    def metrics(self, problem: StudyProblem, point: Point) -> Mapping[str, np.ndarray]:
-        """Objectives [n] of a point or reference of a study, as `dse.search.robust.sampled`."""
+    def metrics(self, searched: Searched, point: Point) -> Mapping[str, np.ndarray]:
+        """Objectives [n] of a point or reference of a run, as `dse.search.robust.sampled`."""
+        problem, data = searched
         key = problem.fingerprint, str(point.get("name") or sorted(point["design"].items()))
         if key not in self._known:
+            if problem.fingerprint not in self._mappings:
+                rows = [{"mapping": data.mapping[place]} for place in data.front]
+                mappings = mappings_of(problem, [*rows, *data.problem["references"]])
+                self._mappings[problem.fingerprint] = mappings
             how: dict[str, Any] = {"number": self.number, "seed": self.seed, "uncertain": "both"}
-            found = sampled(problem, point, **how).metrics
+            found = sampled(problem, point, self._mappings[problem.fingerprint], **how).metrics
             self._known[key] = {name: found[name] for name in problem.objectives}
         return self._known[key]
 
     def over(
-        self, goal: str, one: tuple[StudyProblem, Point], other: tuple[StudyProblem, Point]
+        self, goal: str, one: tuple[Searched, Point], other: tuple[Searched, Point]
     ) -> dict[str, float]:
         """What one point has over another in an objective: percentiles of the ratio."""
         return percentiles(self.metrics(*one)[goal] / self.metrics(*other)[goal])
 
-    def levels(self, problem: StudyProblem, worth: Worth) -> list[list[dict[str, Any] | None]]:
+    def levels(self, searched: Searched, worth: Worth) -> list[list[dict[str, Any] | None]]:
         """By group and row of what levels are worth, in the first objective: `best_share`, the
         samples in which the design with it is best of its group, and percentiles of what it has
         `over` the one that is best at the specs' own numbers. None where no design is."""
+        problem, _ = searched
         goal, sense = problem.objectives[0], problem.senses[0]
-        table = {key: self.metrics(problem, p)[goal] for key, p in _points(problem, worth).items()}
+        points = _points(problem, worth)
+        table = {key: self.metrics(searched, point)[goal] for key, point in points.items()}
         made: list[list[dict[str, Any] | None]] = []
         for rows, designs in zip(worth.rows, worth.designs, strict=True):
             told = [row["best"][goal] for row in rows]

@@ -40,7 +40,7 @@ def footing(problem: StudyProblem, systems: Mapping[str, System]) -> dict[str, A
     """Systems by name under a study's workloads: `precisions` and `bases`, and FIGURES of each.
 
     A figure stands under `rows[i]["figures"][precision][basis]`; `operates` says whether limits
-    of time and memory hold. `best` names the better of the narrow precisions (FP8, FP4), by basis.
+    of time and memory hold. `best` names the precision that gives most for a dollar, by basis.
     """
     rows: list[dict[str, Any]] = [{"name": name, "figures": {}} for name in systems]
     names = []
@@ -82,6 +82,6 @@ def _told(problem: StudyProblem, systems: Sequence[System]) -> list[dict[str, An
 
 
 def _best(figures: Mapping[str, Any], basis: str) -> str | None:
-    """The narrow precision with most tokens per dollar, of those in which a system operates."""
-    narrow = [n for n, f in figures.items() if n != "bf16" and f[basis]["operates"]]
-    return max(narrow, key=lambda name: figures[name][basis][FIGURES[0]], default=None)
+    """The precision with most tokens per dollar, of those in which a system operates."""
+    working = [name for name, figure in figures.items() if figure[basis]["operates"]]
+    return max(working, key=lambda name: figures[name][basis][FIGURES[0]], default=None)

@@ -1,7 +1,7 @@
 """How firmly designs stand on a front while what is uncertain takes other values.
 
-Designs share every sample of what they share. Each keeps the mapping that the run found, as
-software is deployed before its constants are known; its batch follows the limits of each sample.
+Designs share every sample of what they share. In each sample a design takes the best of the
+mappings that are known, its own and those of others, and its batch follows the limits.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import numpy as np
 
 from dse.model.disaggregation import Side, transfer_time
 from dse.model.pytree import replace
-from dse.model.uncertainty import Drawn, Input, draw, operated
+from dse.model.uncertainty import Drawn, Input, draw
 from dse.search.front import to_maximise
 from dse.search.problem import StudyProblem
+from dse.search.remapping import known, remapped
 from dse.search.works import READS, mixture, works
 from dse.spec.space import bind
 from dse.spec.system import System
@@ -91,8 +92,9 @@ def robustness(
     """
     found: list[Sampled] = []
     inputs: dict[Any, Input] = {}
+    mappings = mappings_of(problem, (*points, *references))
     for place, point in enumerate((*points, *references)):
-        one = sampled(problem, point, number=number, seed=seed, uncertain=uncertain)
+        one = sampled(problem, point, mappings, number=number, seed=seed, uncertain=uncertain)
         inputs |= {(i.kind, i.name, i.path): i for i in one.inputs}
         found.append(one)
         if on_progress is not None:
@@ -131,10 +133,26 @@ class Sampled(NamedTuple):
     inputs: Sequence[Input]
 
 
+def mappings_of(
+    problem: StudyProblem, points: Sequence[Mapping[str, Any]]
+) -> dict[str, np.ndarray]:
+    """By label of each part the mappings [m, 8] that points of a run have, as `known` gives them.
+
+    Sides of a workload that two systems share keep their own: what moves between them rests on it.
+    """
+    return {work.label: known(work.rows(points)) for work in works(problem) if not work.side}
+
+
 def sampled(
-    problem: StudyProblem, point: Mapping[str, Any], *, number: int, seed: int, uncertain: str
+    problem: StudyProblem,
+    point: Mapping[str, Any],
+    mappings: Mapping[str, np.ndarray],
+    *,
+    number: int,
+    seed: int,
+    uncertain: str,
 ) -> Sampled:
-    """Samples of a point of a front, or of a reference, under each workload at its mapping.
+    """Samples of a point of a front, or of a reference, at the best of its own mapping and others.
 
     Points of all studies share every sample of what they share. A reference is known by its `name`,
     a point by its `design`; the `mapping` and the design power in `metrics` are read as well.
@@ -145,23 +163,19 @@ def sampled(
     else:
         system = problem.uncertain(problem.levels_of(point["design"]))
     built = _limited(system, point["metrics"])
-    return _sampled(problem, built, point, number=number, seed=seed, uncertain=uncertain)
-
-
-def _sampled(
-    problem: StudyProblem, system: System, point: Mapping[str, Any], **how: Any
-) -> Sampled:
     done: list[Side] = []
     moved: dict[int, np.ndarray] = {}
     inputs: list[Input] = []
     for work in works(problem):
-        drawn = draw(work.other or system, work.question, **how)
+        drawn = draw(
+            work.other or built, work.question, number=number, seed=seed, uncertain=uncertain
+        )
         (row,) = work.rows([point])
         if work.side == READS:
             rows = np.tile(row, (drawn.number, 1))
             moved[work.task] = transfer_time(drawn.systems, drawn.setting, rows)
             drawn = _in_time(drawn, moved[work.task])
-        made = operated(drawn, work.question.workload.phase, row)
+        made = remapped(drawn, work.question, [row, *mappings.get(work.label, ())])
         done.append(Side(made.metrics, made.margins, made.useful))
         inputs += made.inputs
     mixed = mixture(problem, done, moved)
