@@ -46,6 +46,11 @@ CROSSED = (("scale_up.topology", "chip.scale_up.link"), ("scale_up.topology", "c
 EFFORT = 2
 """Designs that are evaluated for what levels are worth, at most, over the budget of the run."""
 
+VARIED = (("chip.memory.stacks",),)
+"""Parameters whose levels are told of in variations too, with VARIED_EFFORT in place of EFFORT."""
+
+VARIED_EFFORT = 0.5
+
 FIRST = "the front's first"
 """What the front's first design is called beside systems."""
 
@@ -107,7 +112,8 @@ def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
     made["references"] = [_again(each, basis, goals) for each in shown["references"]]
     made["bounds"] = bounds(data, problem.parameters)
     choice = Choice(samples, seed)
-    made |= _levels(problem, data, choice)
+    every = [*((parameter.path,) for parameter in problem.parameters), *CROSSED]
+    made |= _levels((problem, data), every, EFFORT, choice)
     made["beating"] = [_beaten(each, goals) for each in beating(problem, data, MARGIN)]
     made["exact"] = gap(problem, data, *part) if part else None
     made["compare"] = _compared(problem, points)
@@ -123,25 +129,26 @@ def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
     return made
 
 
-def _levels(problem: StudyProblem, data: RunData, choice: Choice) -> Document:
-    """`levels` by path and `crossed`: what levels are worth, and in how many samples."""
+def _levels(
+    searched: Searched, groups: Sequence[tuple[str, ...]], effort: float, choice: Choice
+) -> Document:
+    """`levels` by path, and `crossed` of several: what they are worth, and in how many samples.
+
+    `effort` is how many designs are evaluated for it, at most, over the budget of the run.
+    """
+    problem, data = searched
     paths = {parameter.path for parameter in problem.parameters}
-    crossed = [group for group in CROSSED if paths.issuperset(group)]
-    worth = best_by_level(problem, data, EFFORT * data.settings["budget"], crossed)
-    told = choice.levels((problem, data), worth)
-    rows = [
-        [row | (sure or {}) for row, sure in zip(*group, strict=True)]
-        for group in zip(worth.rows, told, strict=True)
-    ]
-    groups = [*zip(worth.groups, rows, strict=True)]
-    alone = {group[0]: table for group, table in groups if len(group) == 1}
-    return {
-        "levels": {
-            path: [{"level": row.pop("levels")[0], **row} for row in table]
-            for path, table in alone.items()
-        },
-        "crossed": [{"paths": group, "rows": table} for group, table in groups if len(group) > 1],
-    }
+    there = [group for group in groups if paths.issuperset(group)]
+    worth = best_by_level(problem, data, int(effort * data.settings["budget"]), there)
+    told = choice.levels(searched, worth)
+    alone, crossed = {}, []
+    for group, rows, sure in zip(worth.groups, worth.rows, told, strict=True):
+        table = [row | (each or {}) for row, each in zip(rows, sure, strict=True)]
+        if len(group) > 1:
+            crossed.append({"paths": group, "rows": table})
+        else:
+            alone[group[0]] = [{"level": row.pop("levels")[0], **row} for row in table]
+    return {"levels": alone, "crossed": crossed}
 
 
 def _announced(
@@ -163,8 +170,8 @@ def _announced(
 def _varied(
     searched: Searched, own: Mapping[str, Document | None], found: Searched, choice: Choice
 ) -> Document:
-    """By objective, percentiles of what the best design of a variation has `over` the study's; and
-    `announced`, what the system that is varied has over that best."""
+    """By objective, percentiles of what the best design of a variation has `over` the study's;
+    `announced`, what the system that is varied has over that best; and `levels` of VARIED."""
     _, data = found
     points = front_document(data)["points"]
     best = {goal: _best(points, goal, data) for goal in own}
@@ -176,6 +183,7 @@ def _varied(
             if new and old
         },
         "announced": _announced(found, best, choice),
+        "levels": _levels(found, VARIED, VARIED_EFFORT, choice)["levels"],
     }
 
 

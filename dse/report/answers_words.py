@@ -158,10 +158,10 @@ SELDOM = 0.05
 """A level that is best in fewer samples is not named."""
 
 
-def chosen(results: Document, path: str) -> str:
+def chosen(results: Document, path: str, of: Document | None = None) -> str:
     """The levels of a parameter that are best in samples: 10 to 14 of numbers, in ninety of a
-    hundred; of names those that are not best SELDOM, with their shares."""
-    parameter, rows = _parameter(results, path), results["levels"][path]
+    hundred; of names those that are not best SELDOM, with their shares. `of` is a variation."""
+    parameter, rows = _parameter(results, path), (of or results)["levels"][path]
     found = [(row["level"], row["best_share"]) for row in rows if "over" in row]
     if not all(isinstance(value, (int, float)) for value in parameter["values"]):
         often = [(level, share) for level, share in found if share >= SELDOM]
@@ -173,6 +173,12 @@ def chosen(results: Document, path: str) -> str:
         for part in (SELDOM, 1.0 - SELDOM)
     ]
     return _ranged(*ends) if ends[0] != ends[1] else ends[0]
+
+
+def about(value: float, band: Document) -> str:
+    """A share, and between which nine of ten samples have it."""
+    ends = (f"{100.0 * band[key]:.0f}" for key in ("p5", "p95"))
+    return f"{percent(value)} ({' to '.join(ends)})"
 
 
 def within(band: Document, number: int = 2) -> str:
@@ -270,6 +276,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "level": level,
     "shown": shown,
     "change": change_text,
+    "about": about,
     "chosen": chosen,
     "within": within,
     "crossed": crossed,

@@ -128,15 +128,15 @@ class Worth:
 
 
 def best_by_level(
-    problem: Problem, data: RunData, most: int, crossed: Sequence[tuple[str, ...]] = ()
+    problem: Problem, data: RunData, most: int, groups: Sequence[tuple[str, ...]] | None = None
 ) -> Worth:
-    """The best designs with each level of each parameter, and with those of `crossed` together.
+    """The best designs with each combination of levels of each group of parameters.
 
-    Groups are the parameters in their order, then `crossed`, paths of the space. At most some
-    `most` designs are evaluated beside the run's own.
+    Groups are paths of the space; by default each parameter is one. At most some `most` designs are
+    evaluated beside the run's own.
     """
     paths = [parameter.path for parameter in problem.parameters]
-    groups = [*((path,) for path in paths), *crossed]
+    groups = [(path,) for path in paths] if groups is None else groups
     indices = [tuple(paths.index(path) for path in group) for group in groups]
     sizes = [len(parameter.levels) for parameter in problem.parameters]
     held = [[*_combinations(group, sizes)] for group in indices]
