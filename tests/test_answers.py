@@ -147,6 +147,86 @@ def test_bands_stand_with_their_unit() -> None:
     assert band(row, "tpot_s", 2) == "10 ms to 41 ms"
 
 
+LEVELS: dict[str, Any] = {
+    "objectives": {"tokens_per_usd": "max"},
+    "parameters": [
+        {"path": "chip.memory.stacks", "values": [2.0, 4.0, 6.0, 8.0]},
+        {"path": "scale_up.topology", "values": ["switch", "torus", "mesh"]},
+        {"path": "chip.die.core.sram", "values": [1.0, 2.0, 3.0]},
+    ],
+    "levels": {
+        "chip.memory.stacks": [
+            {"level": "2", "best_share": 0.04, "over": {}},
+            {"level": "4", "best_share": 0.02, "over": {}},
+            {"level": "6", "best_share": 0.9, "over": {}},
+            {"level": "8", "best_share": 0.04, "over": {}},
+        ],
+        "scale_up.topology": [
+            {"level": "switch", "best_share": 0.06, "over": {}},
+            {"level": "torus", "best_share": 0.04, "over": {}},
+            {"level": "mesh", "best_share": 0.9, "over": {}},
+        ],
+        "chip.die.core.sram": [
+            {"level": "1 MiB"},
+            {"level": "2 MiB", "best_share": 0.96, "over": {}},
+            {"level": "3 MiB", "best_share": 0.04, "over": {}},
+        ],
+    },
+    "crossed": [
+        {
+            "paths": ["scale_up.topology", "chips"],
+            "rows": [
+                {
+                    "levels": ["switch", "16"],
+                    "best": {"tokens_per_usd": 4.0},
+                    "over": {"p5": 0.4, "p50": 0.5, "p95": 0.6},
+                },
+                {
+                    "levels": ["switch", "32"],
+                    "best": {"tokens_per_usd": 8.0},
+                    "over": {"p5": 1.0, "p50": 1.0, "p95": 1.0},
+                },
+                {"levels": ["mesh", "16"], "best": {"tokens_per_usd": None}},
+                {
+                    "levels": ["mesh", "32"],
+                    "best": {"tokens_per_usd": 2.0},
+                    "over": {"p5": 0.2, "p50": 0.25, "p95": 0.3},
+                },
+            ],
+        }
+    ],
+}
+
+
+def test_levels_that_are_best_in_samples() -> None:
+    """Numbers from the fifth to the ninety-fifth percentile, one where both are the same; names
+    that are best in a twentieth of the samples, the most frequent first."""
+    asked = "{{ chosen(results.s, '%s') }}"
+    said = {path: page(asked % path, s=LEVELS) for path in LEVELS["levels"]}
+    assert said == {
+        "chip.memory.stacks": "4 to 6",
+        "scale_up.topology": "mesh (90 %) and switch (6 %)",
+        "chip.die.core.sram": "2 MiB",
+    }
+    band = {"p5": 0.312, "p50": 0.4, "p95": 0.549}
+    assert page("{{ about(0.352, results.s) }}", s=band) == "35.2 % (31 to 55)"
+
+
+def test_levels_of_two_parameters_at_once() -> None:
+    """The best row with a level of the first; a table in per cent of the best of all; pairs that
+    are not told of together are refused."""
+    asked = "{{ best_with(results.s, 'scale_up.topology', '%s', 'chips').levels | last }}"
+    assert [page(asked % name, s=LEVELS) for name in ("switch", "mesh")] == ["32", "32"]
+    known = {**LEVELS, "parameters": [*LEVELS["parameters"], {"path": "chips"}]}
+    table = page("{{ crossed_text(results.s, 'scale_up.topology', 'chips') }}", s=known)
+    rows = [line.split("  ") for line in table.splitlines()[2:]]
+    cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    assert cells == [["16", "50.0 [40, 60]", "-"], ["32", "100.0 [100, 100]", "25.0 [20, 30]"]]
+    for wrong in ("crossed_text(results.s, 'chips', 'x')", "best_with(results.s, 'a', 'b', 'c')"):
+        with pytest.raises(InputError, match="not told of together"):
+            page("{{ " + wrong + " }}", s=known)
+
+
 def test_prose_is_filled() -> None:
     """Lines of 100 characters at most; lists hang, code is not torn, blocks of text stay."""
     text = (
@@ -201,6 +281,16 @@ def test_systems_compared_are_the_references(name: str) -> None:
         own = rows[one["name"].partition(" (")[0]][one.get("price_basis", results["price_basis"])]
         for metric in ("tokens_per_usd", "tokens_per_joule"):
             assert own[metric] == pytest.approx(one["metrics"][metric], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ANSWERED)
+def test_each_system_has_its_best_precision(name: str) -> None:
+    """By price basis that with most tokens per dollar of those in which it operates."""
+    for row in RESULT[name]["compare"]["rows"]:
+        for basis, best in row["best"].items():
+            told = {n: f[basis] for n, f in row["figures"].items() if f[basis]["operates"]}
+            most = max((f["tokens_per_usd"] for f in told.values()), default=None)
+            assert (told[best]["tokens_per_usd"] if best else None) == most
 
 
 @pytest.mark.parametrize("name", ANSWERED)

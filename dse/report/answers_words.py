@@ -192,6 +192,17 @@ def crossed(results: Document, *held: tuple[str, str]) -> Document:
     return next(row for row in rows if row["levels"] == [level for _, level in held])
 
 
+def best_with(results: Document, path: str, level: str, beside: str) -> Document:
+    """Of parameters that are told of together the row with a level of the first that is best."""
+    goal, sense = next(iter(results["objectives"].items()))
+    sign = 1.0 if sense == "max" else -1.0
+    rows = [row for row in tables.crossed(results, path, beside) if row["levels"][0] == level]
+    found = [row for row in rows if row["best"][goal] is not None]
+    if not found:
+        raise LookupError(f"no design with {path} {level} is feasible")
+    return max(found, key=lambda row: sign * float(row["best"][goal]))
+
+
 def _listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
@@ -280,6 +291,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "chosen": chosen,
     "within": within,
     "crossed": crossed,
+    "best_with": best_with,
     "announced": tables.announced,
     "crossed_text": tables.crossed_text,
     "spread": spread,
