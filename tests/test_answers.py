@@ -152,14 +152,14 @@ LEVELS: dict[str, Any] = {
     "parameters": [
         {"path": "chip.memory.stacks", "values": [2.0, 4.0, 6.0, 8.0]},
         {"path": "scale_up.topology", "values": ["switch", "torus", "mesh"]},
-        {"path": "chip.die.core.sram", "values": [1.0, 2.0, 3.0]},
+        {"path": "chip.die.core.sram", "values": [3.0, 1.0, 2.0]},
     ],
     "levels": {
         "chip.memory.stacks": [
             {"level": "2", "best_share": 0.04, "over": {}},
             {"level": "4", "best_share": 0.02, "over": {}},
-            {"level": "6", "best_share": 0.9, "over": {}},
-            {"level": "8", "best_share": 0.04, "over": {}},
+            {"level": "6", "best_share": 0.91, "over": {}},
+            {"level": "8", "best_share": 0.03, "over": {}},
         ],
         "scale_up.topology": [
             {"level": "switch", "best_share": 0.06, "over": {}},
@@ -167,9 +167,9 @@ LEVELS: dict[str, Any] = {
             {"level": "mesh", "best_share": 0.9, "over": {}},
         ],
         "chip.die.core.sram": [
+            {"level": "3 MiB", "best_share": 0.06, "over": {}},
             {"level": "1 MiB"},
-            {"level": "2 MiB", "best_share": 0.96, "over": {}},
-            {"level": "3 MiB", "best_share": 0.04, "over": {}},
+            {"level": "2 MiB", "best_share": 0.94, "over": {}},
         ],
     },
     "crossed": [
@@ -206,7 +206,7 @@ def test_levels_that_are_best_in_samples() -> None:
     assert said == {
         "chip.memory.stacks": "4 to 6",
         "scale_up.topology": "mesh (90 %) and switch (6 %)",
-        "chip.die.core.sram": "2 MiB",
+        "chip.die.core.sram": "2 to 3 MiB",
     }
     band = {"p5": 0.312, "p50": 0.4, "p95": 0.549}
     assert page("{{ about(0.352, results.s) }}", s=band) == "35.2 % (31 to 55)"

@@ -162,8 +162,14 @@ def chosen(results: Document, path: str, of: Document | None = None) -> str:
     """The levels of a parameter that are best in samples: 10 to 14 of numbers, in ninety of a
     hundred; of names those that are not best SELDOM, with their shares. `of` is a variation."""
     parameter, rows = _parameter(results, path), (of or results)["levels"][path]
-    found = [(row["level"], row["best_share"]) for row in rows if "over" in row]
-    if not all(isinstance(value, (int, float)) for value in parameter["values"]):
+    values = parameter["values"]
+    numeric = all(isinstance(value, (int, float)) for value in values)
+    # a level that conditions give stands last, whatever its value
+    order = (
+        sorted(range(len(rows)), key=lambda place: values[place]) if numeric else range(len(rows))
+    )
+    found = [(rows[i]["level"], rows[i]["best_share"]) for i in order if "over" in rows[i]]
+    if not numeric:
         often = [(level, share) for level, share in found if share >= SELDOM]
         often.sort(key=lambda pair: -pair[1])
         return _listed([f"{level} ({percent(share)})" for level, share in often])
