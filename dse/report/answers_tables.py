@@ -335,4 +335,4 @@ def _on_own(results: Document, goal: str) -> str:
 
 def _standing(results: Document, goal: str, best: float, bands: Document) -> str:
     ends = ", ".join(f"{100.0 * bands[goal][key]:.0f}" for key in ("p5", "p95"))
-    return f"{100.0 * announced(results, goal) / best:.1f} [{ends}]"
+    return f"{100.0 * announced(results, goal) / best:.0f} [{ends}]"
