@@ -14,9 +14,6 @@ from dse.cli.failure import report_failure, warn
 PART = 3
 """Designs of a part that is swept, at most, over the budget of the run, unless told otherwise."""
 
-VARIED = 2
-"""A variation begins where the study's search ended: its budget is that of the study over this."""
-
 
 @click.command("answers", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("studies", nargs=-1, metavar="[STUDY]...")
@@ -135,12 +132,11 @@ def _run(name: str, folder: Path, asked: dict[str, Any], base: Any = None) -> tu
     from dse.spec.study import load_study
 
     problem = StudyProblem(load_study(name, Catalog.default()))
-    budget = asked["budget"] or problem.study.budget
     # the front of one is a good beginning for the other, unless all designs are swept
     warm = base if problem.study.method != "exact" else None
     options = {
         **dict.fromkeys(("method", "seed")),
-        "budget": budget if base is None else -(-budget // VARIED),
+        "budget": asked["budget"],
         "warm_start": warm,
         "fresh": asked["fresh"],
         "cluster": "",

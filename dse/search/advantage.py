@@ -117,8 +117,8 @@ def bandwidth_elasticity(
     """d ln (tokens a dollar) / d ln (memory bandwidth) at the best operating point.
 
     `value` at the specs' own numbers; with `number` samples of what is uncertain, percentiles of
-    what STEP more bandwidth gives in each, at the best of its own mapping and `mappings` [m, 8].
-    None for a system that cannot do the work.
+    what STEP more bandwidth gives in each, at the best of its own mapping and `mappings` [m, 8],
+    and the share of them in which it `pays`. None for a system that cannot do the work.
     """
     found = _evaluated(system, question)
     if not found.feasible[0]:
@@ -135,7 +135,8 @@ def bandwidth_elasticity(
     for factor in (1.0, 1.0 + STEP):
         moved = attrs.evolve(drawn, systems=_faster(drawn.systems, factor))
         ends.append(remapped(moved, question, [found.rows[0], *mappings]).metrics[METRIC])
-    return told | percentiles(np.log(ends[1] / ends[0]) / np.log1p(STEP))
+    slope = np.log(ends[1] / ends[0]) / np.log1p(STEP)
+    return told | percentiles(slope) | {"pays": float(np.mean(slope > 0.0))}
 
 
 def _faster(systems: System, factor: float) -> System:
