@@ -20,7 +20,7 @@ PART = 3
 @click.option(
     "--runs",
     "folder",
-    default=RUNS,
+    default=f"{RUNS}/answers",
     show_default=True,
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
