@@ -117,7 +117,8 @@ def _answer(name: str, folder: Path, into: Path, asked: dict[str, Any]) -> None:
     varied = {each: _run(f"{name}@{each}", folder, asked, data) for each in names}
     part = None if data.swept else _part(problem, data, folder, asked["part"])
     found = Found(problem=problem, data=data, variations=varied, part=part)
-    place = write_results(answer_document(found, samples=asked["samples"]), into / RESULTS)
+    document = answer_document(found, samples=asked["samples"], say=warn)
+    place = write_results(document, into / RESULTS)
     warn(f"{place}: {place.stat().st_size:,} bytes")
     if len(problem.objectives) > 1:
         picture = front_svg(data, front_document(data))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from dse.search.worth import best_by_level, bounds
 
 Document = dict[str, Any]
 Searched = tuple[StudyProblem, RunData]
+Say = Callable[[str], object]
 
 MARGIN = 1.3
 """What beats a reference has so much more of every objective."""
@@ -89,8 +90,10 @@ class Found:
     part: tuple[Subspace, RunData] | None = None
 
 
-def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
-    """The results file of a study whose front has a design.
+def answer_document(
+    found: Found, *, samples: int, seed: int = 0, say: Say = lambda _: None
+) -> Document:
+    """The results file of a study whose front has a design; `say` is told what is done next.
 
     Beside description, front and references: `spread` and `bounds` say where the front lies in its
     space, `levels` and `crossed` what levels are worth alone and together, `announced` what the
@@ -103,6 +106,7 @@ def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
     front = shortened(data.problem, front_document(data), SAMPLED)
     points = front["points"]
     made: Document = {key: data.problem[key] for key in DESCRIBED if key in data.problem}
+    say(f"{problem.name}: the front in samples ...")
     add_robustness(problem, front, number=samples, seed=seed, uncertain="both")
     part = found.part
     shown = shortened(data.problem, front, KEPT)
@@ -112,6 +116,7 @@ def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
     made["references"] = [_again(each, basis, goals) for each in shown["references"]]
     made["bounds"] = bounds(data, problem.parameters)
     choice = Choice(samples, seed)
+    say(f"{problem.name}: what levels are worth ...")
     every = [*((parameter.path,) for parameter in problem.parameters), *CROSSED]
     made |= _levels((problem, data), every, EFFORT, choice)
     made["beating"] = [_beaten(each, goals) for each in beating(problem, data, MARGIN)]
@@ -121,11 +126,11 @@ def answer_document(found: Found, *, samples: int, seed: int = 0) -> Document:
     made["robust"] = shown.get("robust")
     own = {goal: _best(points, goal, data) for goal in goals}
     made["announced"] = _announced((problem, data), own, choice)
-    made["variations"] = {
-        name: variation_document(problem.study.variations[name], points, goals, *each)
-        | _varied((problem, data), own, each, choice)
-        for name, each in found.variations.items()
-    }
+    made["variations"] = {}
+    for name, each in found.variations.items():
+        say(f"{problem.name}@{name} in samples ...")
+        told = variation_document(problem.study.variations[name], points, goals, *each)
+        made["variations"][name] = told | _varied((problem, data), own, each, choice)
     return made
 
 

@@ -5,7 +5,7 @@ The document of `studies/results/questions.json`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from dse.model.evaluator import Question, evaluate
 from dse.model.pytree import lower, stack
 from dse.model.uncertainty import draw
+from dse.report.answers import Say
 from dse.report.asked import question_named
 from dse.search.advantage import (
     METRIC,
@@ -61,8 +62,6 @@ MACHINES = (
 
 PER_BANDWIDTH, PER_FLOPS = "usd_per_tbs_hour", "usd_per_pflop_hour"
 RANKED = (METRIC, PER_BANDWIDTH, PER_FLOPS)
-
-Say = Callable[[str], object]
 
 
 def questions_document(
