@@ -67,7 +67,7 @@ def test_bandwidth_is_worth_what_a_little_more_of_it_gives() -> None:
     assert told is not None
     assert told["value"] == pytest.approx(quotient, rel=0.02)
     assert 0.1 < told["p5"] < told["value"] < told["p95"] <= 1.0
-    assert told["pays"] == 1.0
+    assert (told["pays"], told["decides"]) == (1.0, None)
 
 
 def test_the_questions_are_asked_of_every_pair_and_price(monkeypatch: pytest.MonkeyPatch) -> None:

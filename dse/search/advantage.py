@@ -19,7 +19,7 @@ from dse.model.sensitivity import AT, Point, slopes
 from dse.model.uncertainty import draw
 from dse.search.protocol import OPERATING
 from dse.search.remapping import known, remapped
-from dse.search.robust import percentiles
+from dse.search.robust import percentiles, separation
 from dse.spec.space import bind, fixed
 from dse.spec.system import System
 
@@ -113,12 +113,13 @@ def bandwidth_elasticity(
     *,
     number: int = 0,
     seed: int = 0,
-) -> dict[str, float] | None:
+) -> dict[str, Any] | None:
     """d ln (tokens a dollar) / d ln (memory bandwidth) at the best operating point.
 
     `value` at the specs' own numbers; with `number` samples of what is uncertain, percentiles of
     what STEP more bandwidth gives in each, at the best of its own mapping and `mappings` [m, 8],
-    and the share of them in which it `pays`. None for a system that cannot do the work.
+    the share of them in which it `pays`, and the constant that `decides` this best (by
+    `dse.search.robust.separation`). None for a system that cannot do the work.
     """
     found = _evaluated(system, question)
     if not found.feasible[0]:
@@ -136,7 +137,15 @@ def bandwidth_elasticity(
         moved = attrs.evolve(drawn, systems=_faster(drawn.systems, factor))
         ends.append(remapped(moved, question, [found.rows[0], *mappings]).metrics[METRIC])
     slope = np.log(ends[1] / ends[0]) / np.log1p(STEP)
-    return told | percentiles(slope) | {"pays": float(np.mean(slope > 0.0))}
+    paid = slope > 0.0
+    apart = {f"{each.kind}.{each.path}": separation(each.samples, paid) for each in drawn.inputs}
+    decides = max(apart, key=lambda path: apart[path], default="")
+    return {
+        **told,
+        **percentiles(slope),
+        "pays": float(np.mean(paid)),
+        "decides": decides if apart and apart[decides] > 0.0 else None,
+    }
 
 
 def _faster(systems: System, factor: float) -> System:
