@@ -243,7 +243,7 @@ def variation_document(
     data: RunData,
 ) -> Document:
     """What a variation changes: by objective the best design of its own front, and what the best
-    of `points` (of the study's front) attains in it; and the references."""
+    of `points` (of the study's front) attains in it; and the references, at its price basis."""
     front = front_document(data)
     own = {goal: _best(front["points"], goal, data) for goal in goals}
     before = {goal: _best(points, goal, data) for goal in goals}
@@ -254,7 +254,6 @@ def variation_document(
             key: front["certificate"][key] for key in ("evaluated", "feasible", "front", "hash")
         },
         "spread": front["spread"],
-        "bounds": bounds(data, problem.parameters),
         "best": {
             goal: {"design": point["design"], "metrics": _short(point["metrics"], goals)}
             for goal, point in own.items()
@@ -273,6 +272,7 @@ def variation_document(
                 "metrics": {goal: each["metrics"][goal] for goal in goals},
             }
             for each in front["references"]
+            if each["name"] == _plain(each["name"])
         ],
     }
 
