@@ -412,7 +412,8 @@ def test_an_interrupted_run_keeps_what_was_reported_and_resumes(tmp_path: Path) 
     write(tmp_path, **{clocks: wide})
     command = [sys.executable, "-m", "dse", "run", "tiny.toml", "--budget", "4000", "--json"]
     process = subprocess.Popen(
-        command,
+        # on a machine with much else to do the signal must come before the end
+        ["nice", "-n", "19", *command],
         cwd=tmp_path,
         env=_environment(),
         stdout=subprocess.DEVNULL,
