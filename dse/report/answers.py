@@ -19,7 +19,7 @@ from dse.report.front import shortened
 from dse.report.leaning import METRIC, leaning
 from dse.report.robust import add_robustness
 from dse.search.beating import beating
-from dse.search.choice import Choice
+from dse.search.choice import Choice, Searched
 from dse.search.footing import footing
 from dse.search.front import to_maximise
 from dse.search.problem import StudyProblem
@@ -29,7 +29,6 @@ from dse.search.subspace import Subspace, gap
 from dse.search.worth import best_by_level, bounds
 
 Document = dict[str, Any]
-Searched = tuple[StudyProblem, RunData]
 Say = Callable[[str], object]
 
 MARGIN = 1.3

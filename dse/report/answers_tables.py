@@ -316,7 +316,7 @@ def standing_text(studied: Sequence[Document]) -> Sequence[Any]:
     return fitting(columns)
 
 
-def announced(results: Document, goal: str) -> float:
+def _announced(results: Document, goal: str) -> float:
     """The figure of the system that a study varies, as it is."""
     own = _reference(results, results["system"])
     if own is None:
@@ -335,4 +335,4 @@ def _on_own(results: Document, goal: str) -> str:
 
 def _standing(results: Document, goal: str, best: float, bands: Document) -> str:
     ends = ", ".join(f"{100.0 * bands[goal][key]:.0f}" for key in ("p5", "p95"))
-    return f"{100.0 * announced(results, goal) / best:.0f} [{ends}]"
+    return f"{100.0 * _announced(results, goal) / best:.0f} [{ends}]"

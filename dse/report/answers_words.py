@@ -298,7 +298,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "within": within,
     "crossed": crossed,
     "best_with": best_with,
-    "announced": tables.announced,
     "crossed_text": tables.crossed_text,
     "spread": spread,
     "front_text": tables.front_text,
