@@ -63,9 +63,8 @@ EXAMPLES = [pytest.param(p, marks=pytest.mark.slow) if p == "prefill" else p for
 """Decode and training; prefill shares what it is made of with them, and is slow."""
 
 
-@pytest.mark.parametrize(
-    "case", [CASES[1], pytest.param(CASES[4], marks=pytest.mark.slow)], ids=lambda c: c.phase
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [CASES[1], CASES[4]], ids=lambda c: c.phase)
 def test_forty_thousand_rows_equal_eager(case: Case) -> None:
     """One compiled call of 40,000 designs gives what each operation gives by itself."""
     many, number = variants(40_000), 40_000
