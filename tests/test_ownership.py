@@ -204,6 +204,7 @@ def test_gradients_are_exact() -> None:
     assert gradient_faults(_of_system, TRAINIUM2_ULTRA) == []
 
 
+@pytest.mark.slow
 def test_all_legal_facilities_and_systems_are_finite() -> None:
     """The zero spec, bounds and random values give finite costs and gradients in float32."""
     assert faulty_leaves(_of_facility, RENTED) == []
