@@ -112,7 +112,10 @@ def test_a_guided_run_repeats_resumes_and_pays_for_its_gradients(
 ) -> None:
     """Stopped and continued it logs what an unbroken run logs; slopes are taken off the budget."""
     bowl = Bowl()
-    run(bowl, method, 400, 3, tmp_path / "whole", batch_size=24)
+    left: list[float] = []
+    report = {"on_progress": lambda progress: left.append(progress.seconds_left)}
+    run(bowl, method, 400, 3, tmp_path / "whole", batch_size=24, **report)  # type: ignore[arg-type]
+    assert left[0] > left[-1] == 0.0
     count = iter(range(100))
     stop = {"should_stop": lambda: next(count) >= 2}
     run(bowl, method, 200, 3, tmp_path / "parts", batch_size=24, **stop)  # type: ignore[arg-type]
