@@ -59,9 +59,6 @@ def variants(number: int) -> System:
     return jax.tree.unflatten(tree, columns)
 
 
-ADDED = [pytest.param(p, marks=pytest.mark.slow) if p == "prefill" else p for p in PHASES]
-"""Decode and training; prefill shares what it is made of with them, and is slow."""
-
 EXAMPLES = [p if p == "decode" else pytest.param(p, marks=pytest.mark.slow) for p in PHASES]
 """Decode has all that serving has; the others are slow."""
 
@@ -176,7 +173,7 @@ def check_sums(made: System, setting: Setting, found: Any) -> None:
     np.testing.assert_allclose(money, kept * setting.facility.utilisation, rtol=1e-5)
 
 
-@pytest.mark.parametrize("phase", ADDED)
+@pytest.mark.parametrize("phase", EXAMPLES)
 def test_parts_add_up(phase: str) -> None:
     """Time, memory, cost and power of the catalogue and of random systems; all are finite."""
     rows, _ = points(phase, SYSTEMS)
@@ -243,6 +240,7 @@ def test_choice_is_the_best_of_all(objective: str) -> None:
     assert int(found.legal) == len(value)
 
 
+@pytest.mark.slow
 def test_the_least_violating_mapping_stands_where_none_is_feasible() -> None:
     """671 GB on 8 H100s: no score, and the mapping that misses memory by least."""
     asked = question("deepseek-v3", "chat-decode")
