@@ -267,6 +267,7 @@ def test_idle_chips_are_paid_for() -> None:
     assert 72 / 64 * 0.98 < ratio < 72 / 64 * 1.001
 
 
+@pytest.mark.slow
 def test_price_bases_order() -> None:
     """At cost is cheapest, the merchant's price dearest; the chip costs the same to make."""
     prices = []

@@ -197,6 +197,7 @@ def _of_system(system: System) -> jax.Array:
     return 1e3 * together(owned(system, lower(FACILITY)))
 
 
+@pytest.mark.slow
 def test_gradients_are_exact() -> None:
     """Every derivative by the facility and by the system equals a central difference."""
     assert gradient_faults(_of_facility, FACILITY) == []

@@ -332,16 +332,17 @@ def test_a_higher_clock_is_never_cooler(clock: float, factor: float) -> None:
     assert power.derived_power(clocked(chip, clock * factor)) >= slow * (1 - 1e-6)
 
 
-FIRST = [SYSTEMS[0], *(pytest.param(each, marks=pytest.mark.slow) for each in SYSTEMS[1:])]
-"""All systems, those after the first in the slow suite."""
-
-
-@pytest.mark.parametrize("system", FIRST, ids=lambda system: system.name)
+@pytest.mark.slow
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
 def test_gradients_are_exact(system: System) -> None:
     """Every derivative equals a central difference in float64, the voltage's included."""
     core = attrs.evolve(system.chip.die.core, clock=1.1 * system.chip.die.core.clock)
     chip = attrs.evolve(system.chip, die=attrs.evolve(system.chip.die, core=core))
     assert gradient_faults(everything, attrs.evolve(system, chip=chip)) == []
+
+
+FIRST = [SYSTEMS[0], *(pytest.param(each, marks=pytest.mark.slow) for each in SYSTEMS[1:])]
+"""All systems, those after the first in the slow suite."""
 
 
 @pytest.mark.parametrize("system", FIRST, ids=lambda system: system.name)

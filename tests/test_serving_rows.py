@@ -53,6 +53,7 @@ def predicted(*rows: Row, **software: float) -> dict[str, np.ndarray]:
     return {name: found[:, index] for index, name in enumerate(METRICS)}
 
 
+@pytest.mark.slow
 def test_a_static_batch_is_its_prompts_then_its_answers() -> None:
     """Throughput = batch x answer / (first token + the rest), from the same prediction."""
     found = predicted(row())
