@@ -10,7 +10,7 @@ import pytest
 from test_cli_run import write
 
 from dse.search.attach import Attachment
-from dse.search.choice import Choice, design_of
+from dse.search.choice import Choice
 from dse.search.problem import StudyProblem
 from dse.search.record import RunData
 from dse.search.result import front_document
@@ -73,7 +73,7 @@ def test_shares_count_samples(told: tuple[Worth, list[list[Any]]], searched: Sea
     for place, design in enumerate(designs):
         assert design is not None
         metrics = {name: float(each[place]) for name, each in found.metrics.items()}
-        point = {"design": design_of(problem, design), "mapping": found.mapping[place]}
+        point = {"design": problem.design(problem.bound(design)), "mapping": found.mapping[place]}
         values.append(choice.metrics(searched, {**point, "metrics": metrics})[GOAL])
     best = np.argmax(values, axis=0)
     shares = [row["best_share"] for row in sure[0]]

@@ -8,7 +8,7 @@ asked: designs that were drawn up to a limit break it in many samples, whichever
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -84,15 +84,9 @@ def _points(problem: StudyProblem, worth: Worth) -> dict[bytes, Point]:
     found = problem.evaluate(np.array([*rows.values()]))
     return {
         key: {
-            "design": design_of(problem, levels),
+            "design": problem.design(problem.bound(levels.tolist())),
             "mapping": found.mapping[place],
             "metrics": {name: float(values[place]) for name, values in found.metrics.items()},
         }
         for place, (key, levels) in enumerate(rows.items())
     }
-
-
-def design_of(problem: StudyProblem, levels: Sequence[int] | np.ndarray) -> dict[str, Any]:
-    """A design as files have it: values by path, specs by name."""
-    chosen = zip(problem.parameters, levels, strict=True)
-    return {p.path: getattr(p.levels[i], "name", p.levels[i]) for p, i in chosen}

@@ -210,7 +210,7 @@ class StudyProblem:
                 {
                     "name": system.name,
                     "price_basis": basis,
-                    "design": self._design(system),
+                    "design": self.design(system),
                     "mapping": self._mapping(found, 0),
                     "metrics": {n: float(v[0]) for n, v in self.mix(found).items()},
                     "margins": margins,
@@ -220,7 +220,7 @@ class StudyProblem:
             )
         return made
 
-    def _design(self, system: System) -> dict[str, Any]:
+    def design(self, system: System) -> dict[str, Any]:
         """What a system has at the paths that the study searches."""
         values = {p.path: look_up(system, p.path) for p in self.parameters}
         return {path: getattr(value, "name", value) for path, value in values.items()}
